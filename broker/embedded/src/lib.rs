@@ -1,0 +1,1 @@
+//! The in-process implementation of the log.

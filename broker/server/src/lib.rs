@@ -1,0 +1,1 @@
+//! The broker and its Kafka-compatible port.

@@ -1,0 +1,1 @@
+//! The log engine: write-ahead log, segments, recovery.

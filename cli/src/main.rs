@@ -1,0 +1,2 @@
+//! Connector and stream-processing runtime with an integrated Kafka-compatible log.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Present so that build dependencies are unified too.
+fn main() {}

@@ -1,0 +1,1 @@
+//! No code: this crate only unifies dependency features (docs/adr/0002).

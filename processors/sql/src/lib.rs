@@ -1,0 +1,1 @@
+//! SQL processors on DataFusion's planner and expressions.

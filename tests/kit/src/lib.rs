@@ -1,0 +1,1 @@
+//! The crash harness and helpers for tests that run processes.
