@@ -1,1 +1,30 @@
-//! Record values to Arrow columns and back. The only user of arrow's CSV and JSON readers and writers.
+//! Record values to Arrow columns and back.
+//!
+//! - [`Decoder`]: the wanted columns of a micro-batch of records; a record that cannot be read is named, the rest goes on.
+//! - [`Encoder`]: one value per row of a batch; decoding it again gives the same row.
+//! - [`KeyReader`], [`key_text`]: the text of one column, which becomes a record key.
+//! - [`parse_type`], [`type_name`]: column types as users write them.
+//!
+//! Every format works in the same two steps: it *splits* a value into the texts of the wanted columns, without copying
+//! ([`cell::Cell`]), then [`column`] parses each column in one loop. The way back is the mirror image:
+//! [`text`] writes a cell, the format frames it.
+//!
+//! Deliberately absent: files and framing between records (a record is one value), Avro and Protobuf (they arrive with
+//! the registry), nested columns.
+
+mod cell;
+mod column;
+mod csv;
+mod decode;
+mod encode;
+mod error;
+mod json;
+mod key;
+mod text;
+mod types;
+
+pub use decode::{Decoded, Decoder};
+pub use encode::Encoder;
+pub use error::FormatError;
+pub use key::{KeyReader, key_text, key_texts};
+pub use types::{UnknownType, is_supported, parse_type, type_name};
