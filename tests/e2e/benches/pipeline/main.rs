@@ -19,12 +19,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use nix::sys::{
-    resource::{UsageWho, getrusage},
-    time::TimeVal,
-};
 
 const ROUNDS: usize = 3;
+/// How often the peak memory of a running process is read; what it grows after the last reading is missed.
+const POLL: Duration = Duration::from_millis(5);
 const PIPELINE: &str = include_str!("pipeline.yaml");
 
 fn main() -> Result<()> {
@@ -41,7 +39,6 @@ fn main() -> Result<()> {
 struct Cost {
     cpu: Duration,
     wall: Duration,
-    /// Of the largest child so far: the kernel keeps only the maximum.
     peak_rss_mb: f64,
 }
 
@@ -120,26 +117,47 @@ fn report(straight: &[Cost], streamed: &[Cost]) {
 }
 
 fn measure(command: &mut Command) -> Result<Cost> {
-    let before = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let before = children_cpu()?;
     let started = Instant::now();
-    let status = command
+    let mut child = command
         .stdout(Stdio::null())
-        .status()
+        .spawn()
         .with_context(|| format!("{command:?}"))?;
+    let mut peak_rss_mb = 0.0;
+    let status = loop {
+        peak_rss_mb = peak_rss(child.id()).unwrap_or(peak_rss_mb);
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        std::thread::park_timeout(POLL);
+    };
     ensure!(status.success(), "{command:?}: {status}");
     let wall = started.elapsed();
-    let after = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let spent = |was: TimeVal, is: TimeVal| duration(is).saturating_sub(duration(was));
-    let cpu = spent(before.user_time(), after.user_time()) + spent(before.system_time(), after.system_time());
     Ok(Cost {
-        cpu,
+        cpu: children_cpu()?.saturating_sub(before),
         wall,
-        peak_rss_mb: after.max_rss() as f64 / 1024.0,
+        peak_rss_mb,
     })
 }
 
-fn duration(time: TimeVal) -> Duration {
-    Duration::from_micros(time.tv_sec().unsigned_abs() * 1_000_000 + time.tv_usec().unsigned_abs())
+/// User and system time of all children that have ended: fields 16 and 17 of proc_pid_stat(5), in ticks of 10 ms.
+fn children_cpu() -> Result<Duration> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let (_, fields) = stat.rsplit_once(") ").context("a process has a name")?;
+    let ticks = fields
+        .split(' ')
+        .skip(13)
+        .take(2)
+        .map(str::parse::<u64>)
+        .sum::<Result<u64, _>>()?;
+    Ok(Duration::from_millis(ticks * 10))
+}
+
+/// The kernel's high-water mark of a running process's resident memory.
+fn peak_rss(pid: u32) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().trim_end_matches(" kB").parse::<f64>().ok()? / 1024.0)
 }
 
 fn root() -> PathBuf {
