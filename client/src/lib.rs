@@ -3,11 +3,14 @@
 //! Implementations: [`MemoryLog`] here (tests), `broker/embedded` (in process, no socket), Apache Kafka / MSK later.
 //! All pass one suite, [`conformance`]; nothing above knows which one it has.
 
+pub mod conformance;
 mod error;
 mod log;
+mod memory;
 
 pub use error::LogError;
 pub use log::{
     Assignment, Consumed, Fetch, Fetched, Isolation, Log, Member, NewTopic, OffsetAt, Topic,
     TransactionalProducer,
 };
+pub use memory::MemoryLog;
