@@ -1,0 +1,635 @@
+//! From checked nodes to a plan: every name becomes a topic, every topic gets a type, every node is fitted to its
+//! topics. All problems at once; what depends on something wrong is left out silently.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use millstream_sdk::{ConfigPath, Output, Problem, StreamDesc, StreamSchema, ValueFormat};
+use millstream_types::TopicName;
+
+use crate::{
+    BadRecords, Diagnostics, Pipeline, Plan, PlannedTopic, ProcessorNode, SinkNode, SourceNode,
+    pipeline::{ProcessorEntry, SinkEntry, SourceEntry, unknown_name},
+    policy,
+    spec::TopicSpec,
+};
+
+const DEFAULT_PARTITIONS: i32 = 1;
+/// Dead letters are few, and one partition keeps them in order.
+const DEAD_LETTER_PARTITIONS: i32 = 1;
+
+impl Pipeline {
+    /// Resolves topics and types. `discovered`: what `discover` of each source answered, by the source's name.
+    /// No I/O.
+    pub fn plan(&self, discovered: &BTreeMap<String, Vec<StreamDesc>>) -> Result<Plan, Diagnostics> {
+        let mut planner = Planner {
+            pipeline: self,
+            topics: BTreeMap::new(),
+            dead_letters: BTreeMap::new(),
+            undiscovered: Vec::new(),
+            problems: Vec::new(),
+        };
+        let sources: Vec<_> = self
+            .sources
+            .iter()
+            .filter_map(|source| planner.source(source, discovered))
+            .collect();
+        planner.declare_outputs();
+        planner.declare_streams();
+        let processors = planner.processors();
+        let sinks: Vec<_> = self.sinks.iter().filter_map(|sink| planner.sink(sink)).collect();
+        planner.check_dead_letters();
+        if !planner.problems.is_empty() {
+            return Err(self.diagnostics(planner.problems));
+        }
+        Ok(Plan {
+            name: self.name.clone(),
+            log: self.log.clone(),
+            topics: planner.planned_topics(),
+            sources,
+            processors,
+            sinks,
+        })
+    }
+}
+
+struct Planner<'p> {
+    pipeline: &'p Pipeline,
+    topics: BTreeMap<TopicName, Topic>,
+    /// Dead letter topics and the node that first named each.
+    dead_letters: BTreeMap<TopicName, ConfigPath>,
+    /// Patterns of sources whose streams are not known: text before and after the placeholder.
+    undiscovered: Vec<(String, String)>,
+    problems: Vec<Problem>,
+}
+
+#[derive(Default)]
+struct Topic {
+    schema: Edge,
+    /// The node that gave the type, for messages.
+    typed_by: String,
+    partitions: Option<i32>,
+    config: BTreeMap<String, String>,
+    /// A node reads or writes it.
+    used: bool,
+}
+
+/// The type of a topic.
+#[derive(Default)]
+enum Edge {
+    /// Its writer has not been planned yet.
+    #[default]
+    Pending,
+    /// Something is wrong with its writer: said there.
+    Broken,
+    Typed(StreamSchema),
+}
+
+impl<'p> Planner<'p> {
+    fn source(
+        &mut self,
+        entry: &SourceEntry,
+        discovered: &BTreeMap<String, Vec<StreamDesc>>,
+    ) -> Option<SourceNode> {
+        let into = entry.common.into.full();
+        let path = entry.path.clone().key("into");
+        let on_error = self.policy(&entry.name, &entry.path, entry.common.on_error.as_ref());
+        let Some(streams) = discovered.get(&entry.name) else {
+            return self.undiscovered(&entry.name, &into, &entry.path);
+        };
+        if streams.is_empty() {
+            self.problems
+                .push(Problem::new(entry.path.clone(), "the source has nothing to read"));
+        }
+        let output = output(&into);
+        let mut topics = Vec::new();
+        for stream in streams {
+            let name = fill(&into.topic, &stream.name);
+            let topic = self.written_topic(&name, &into, &path)?;
+            let mut schema = stream.schema.clone();
+            if let Some(format) = &output.format {
+                schema.format = format.clone();
+            }
+            self.check_key(&into, &schema, &path);
+            self.set_type(&topic, schema, &entry.name, &path);
+            topics.push(topic);
+        }
+        Some(SourceNode {
+            name: entry.name.clone(),
+            factory: entry.factory.clone(),
+            config: entry.config.clone(),
+            topics,
+            output,
+            max_tasks: entry.common.tasks.map_or(1, |tasks| usize::from(tasks.0)),
+            on_error: on_error?,
+        })
+    }
+
+    /// A source that was not asked or gave no answer: its topics are known by name only.
+    fn undiscovered<T>(&mut self, name: &str, into: &TopicSpec, path: &ConfigPath) -> Option<T> {
+        match placeholder(&into.topic) {
+            Some((before, after)) => self.undiscovered.push((before.into(), after.into())),
+            None => {
+                if let Some(topic) = self.written_topic(&into.topic, into, &path.clone().key("into")) {
+                    self.topic(&topic).schema = Edge::Broken;
+                }
+            }
+        }
+        let message = format!("the streams of source '{name}' are not known");
+        self.problems.push(Problem::new(path.clone(), message));
+        None
+    }
+
+    /// The topics that processors write are known by name before any is planned.
+    fn declare_outputs(&mut self) {
+        for entry in &self.pipeline.processors {
+            let into = entry.common.into.full();
+            let path = entry.path.clone().key("into");
+            if placeholder(&into.topic).is_some() {
+                let problem = Problem::new(topic_path(&path, into.short), "a processor writes one topic");
+                self.problems.push(problem.help("patterns are for sources"));
+                continue;
+            }
+            self.written_topic(&into.topic, &into, &path);
+        }
+    }
+
+    fn declare_streams(&mut self) {
+        for entry in &self.pipeline.streams {
+            let clash = TopicName::new(&entry.name)
+                .ok()
+                .filter(|name| *name != entry.topic);
+            if clash.is_some_and(|name| self.topics.contains_key(&name)) {
+                let message = format!("'{}' is also the name of a topic of this pipeline", entry.name);
+                self.problems
+                    .push(Problem::new(entry.path.clone(), message).help("choose another name"));
+            }
+            let written = self.topics.contains_key(&entry.topic);
+            match &entry.schema {
+                Some(schema) => {
+                    let origin = format!("streams.{}", entry.name);
+                    self.set_type(&entry.topic, schema.clone(), &origin, &entry.path);
+                }
+                None if !written => {
+                    let message = format!("no node writes '{}': its columns must be given", entry.topic);
+                    let help = "columns: { id: BIGINT, name: VARCHAR }";
+                    self.problems
+                        .push(Problem::new(entry.path.clone(), message).help(help));
+                    self.topic(&entry.topic).schema = Edge::Broken;
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Plans processors from the sources downwards.
+    fn processors(&mut self) -> Vec<ProcessorNode> {
+        let entries = &self.pipeline.processors;
+        let inputs: Vec<Option<TopicName>> = entries.iter().map(|entry| self.input_of(entry)).collect();
+        let outputs: Vec<Option<TopicName>> = entries
+            .iter()
+            .map(|entry| TopicName::new(entry.common.into.full().topic).ok())
+            .collect();
+        let mut waiting: Vec<usize> = (0..entries.len()).collect();
+        let mut nodes = Vec::new();
+        while !waiting.is_empty() {
+            let writes_input = |of: usize, by: usize| inputs[of].is_some() && inputs[of] == outputs[by];
+            let (ready, blocked): (Vec<usize>, Vec<usize>) = waiting
+                .iter()
+                .partition(|of| !waiting.iter().any(|by| writes_input(**of, *by)));
+            let batch = if ready.is_empty() {
+                cycle(&blocked, writes_input)
+            } else {
+                ready
+            };
+            let is_cycle = batch
+                .iter()
+                .any(|of| waiting.iter().any(|by| writes_input(*of, *by)));
+            if is_cycle {
+                self.refuse_cycle(&batch, &outputs);
+            } else {
+                for of in &batch {
+                    nodes.extend(self.processor(&entries[*of], inputs[*of].clone()));
+                }
+            }
+            for of in &batch {
+                self.break_if_pending(outputs[*of].as_ref());
+            }
+            waiting.retain(|of| !batch.contains(of));
+        }
+        nodes
+    }
+
+    fn refuse_cycle(&mut self, members: &[usize], outputs: &[Option<TopicName>]) {
+        let entries = &self.pipeline.processors;
+        let Some(first) = members.first() else { return };
+        let mut way = String::new();
+        for member in members {
+            let topic = outputs[*member]
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            way.push_str(&format!("{} -> {topic} -> ", entries[*member].name));
+        }
+        way.push_str(&entries[*first].name);
+        let problem = Problem::new(
+            entries[*first].path.clone(),
+            format!("the processors form a cycle: {way}"),
+        );
+        self.problems
+            .push(problem.help("let one of them read or write another topic"));
+    }
+
+    fn processor(&mut self, entry: &ProcessorEntry, from: Option<TopicName>) -> Option<ProcessorNode> {
+        let on_error = self.policy(&entry.name, &entry.path, entry.common.on_error.as_ref());
+        let into = entry.common.into.full();
+        let path = entry.path.clone().key("into");
+        let topic = TopicName::new(&into.topic).ok()?;
+        let from = from?;
+        let Some(Edge::Typed(schema)) = self.topics.get(&from).map(|topic| &topic.schema) else {
+            return None;
+        };
+        let inputs = BTreeMap::from([(entry.inputs.first()?.clone(), schema.clone())]);
+        let plan = match entry.factory.plan(&entry.config, &inputs, &output(&into)) {
+            Ok(plan) => plan,
+            Err(problems) => {
+                self.problems
+                    .extend(problems.into_iter().map(|problem| entry.trace(problem)));
+                return None;
+            }
+        };
+        self.check_key(&into, plan.output(), &path);
+        self.set_type(&topic, plan.output().clone(), &entry.name, &path);
+        Some(ProcessorNode {
+            name: entry.name.clone(),
+            from,
+            plan: plan.into(),
+            into: topic,
+            on_error: on_error?,
+        })
+    }
+
+    fn sink(&mut self, entry: &SinkEntry) -> Option<SinkNode> {
+        let on_error = self.policy(&entry.name, &entry.path, entry.common.on_error.as_ref());
+        let (names, listed) = entry.common.from.names();
+        let mut inputs = Vec::new();
+        let mut refused: Vec<(TopicName, Vec<Problem>)> = Vec::new();
+        let mut seen = BTreeSet::new();
+        for (n, name) in names.iter().enumerate() {
+            let path = entry.path.clone().key("from");
+            let path = if listed { path.index(n) } else { path };
+            let Some(topic) = self.read_topic(name, &path, None) else {
+                continue;
+            };
+            if !seen.insert(topic.clone()) {
+                self.problems
+                    .push(Problem::new(path, format!("the topic '{topic}' is read twice")));
+                continue;
+            }
+            let Some(Edge::Typed(schema)) = self.topics.get(&topic).map(|topic| &topic.schema) else {
+                continue;
+            };
+            match entry.factory.plan(&entry.config, schema) {
+                Ok(plan) => inputs.push((topic, plan.into())),
+                Err(problems) => refused.push((topic, problems)),
+            }
+        }
+        self.sink_problems(refused, names.len());
+        (inputs.len() == names.len()).then_some(())?;
+        Some(SinkNode {
+            name: entry.name.clone(),
+            inputs,
+            on_error: on_error?,
+        })
+    }
+
+    /// What is wrong whichever topic is read is said once; what is wrong with one of several names it.
+    fn sink_problems(&mut self, refused: Vec<(TopicName, Vec<Problem>)>, topics: usize) {
+        let mut all: Vec<(Problem, Vec<TopicName>)> = Vec::new();
+        for (topic, problems) in refused {
+            for problem in problems {
+                match all.iter_mut().find(|(known, _)| *known == problem) {
+                    Some((_, of)) => of.push(topic.clone()),
+                    None => all.push((problem, vec![topic.clone()])),
+                }
+            }
+        }
+        for (mut problem, of) in all {
+            if of.len() < topics {
+                let of: Vec<&str> = of.iter().map(TopicName::as_str).collect();
+                problem.message = format!("{} (reading {})", problem.message, of.join(", "));
+            }
+            self.problems.push(problem);
+        }
+    }
+
+    fn input_of(&mut self, entry: &ProcessorEntry) -> Option<TopicName> {
+        let name = entry.inputs.first()?;
+        if entry.common.from.is_some() {
+            return self.read_topic(name, &entry.path.clone().key("from"), None);
+        }
+        let within = entry
+            .config
+            .value()
+            .as_str()
+            .and_then(|sql| place_of_table(sql, name));
+        self.read_topic(name, entry.config.path(), within)
+    }
+
+    /// The topic that a name stands for: of a stream, or its own.
+    fn read_topic(
+        &mut self,
+        name: &str,
+        path: &ConfigPath,
+        within: Option<(usize, usize)>,
+    ) -> Option<TopicName> {
+        let stream = self.pipeline.streams.iter().find(|stream| stream.name == name);
+        let topic = match stream {
+            Some(stream) => Some(stream.topic.clone()),
+            None => TopicName::new(name)
+                .ok()
+                .filter(|topic| self.topics.contains_key(topic)),
+        };
+        if let Some(topic) = topic {
+            self.topic(&topic).used = true;
+            return Some(topic);
+        }
+        let maybe_later = |(before, after): &(String, String)| {
+            name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after)
+        };
+        if !self.undiscovered.iter().any(maybe_later) {
+            let streams = self.pipeline.streams.iter().map(|stream| stream.name.as_str());
+            let known = self.topics.keys().map(TopicName::as_str).chain(streams);
+            let mut problem = unknown_name("the topic", name, known, path.clone());
+            problem.within = within;
+            self.problems.push(problem);
+        }
+        None
+    }
+
+    /// Enters a topic that a node writes.
+    fn written_topic(&mut self, name: &str, into: &TopicSpec, path: &ConfigPath) -> Option<TopicName> {
+        let at = |key: &str| {
+            if into.short {
+                path.clone()
+            } else {
+                path.clone().key(key)
+            }
+        };
+        let name = match TopicName::new(name) {
+            Ok(name) if name.is_internal() => {
+                let problem = Problem::new(
+                    at("topic"),
+                    format!("the topic '{name}' belongs to Millstream itself"),
+                );
+                self.problems
+                    .push(problem.help("choose a name that does not begin with '__'"));
+                return None;
+            }
+            Ok(name) => name,
+            Err(error) => {
+                self.problems.push(Problem::new(at("topic"), error));
+                return None;
+            }
+        };
+        let partitions = into.partitions.map(|partitions| i32::from(partitions.0));
+        let config: Vec<_> = into
+            .config
+            .iter()
+            .map(|(key, value)| (key.clone(), value.to_string()))
+            .collect();
+        let topic = self.topic(&name);
+        topic.used = true;
+        let clash = matches!((topic.partitions, partitions), (Some(a), Some(b)) if a != b);
+        let other = topic.partitions;
+        topic.partitions = other.or(partitions);
+        topic.config.extend(config);
+        if let (true, Some(other)) = (clash, other) {
+            let message = format!("another node gives the topic '{name}' {other} partitions");
+            self.problems.push(Problem::new(at("partitions"), message));
+        }
+        Some(name)
+    }
+
+    fn set_type(&mut self, name: &TopicName, schema: StreamSchema, by: &str, path: &ConfigPath) {
+        let topic = self.topic(name);
+        match &topic.schema {
+            Edge::Typed(known) if *known != schema => {
+                let message = format!(
+                    "the topic '{name}' is given another type by '{}': {}",
+                    topic.typed_by,
+                    difference(known, &schema)
+                );
+                let help = "all that is written to one topic must have the same columns and format";
+                self.problems.push(Problem::new(path.clone(), message).help(help));
+            }
+            Edge::Typed(_) => {}
+            Edge::Pending | Edge::Broken => {
+                topic.schema = Edge::Typed(schema);
+                topic.typed_by = by.into();
+            }
+        }
+    }
+
+    fn break_if_pending(&mut self, topic: Option<&TopicName>) {
+        if let Some(topic) = topic.and_then(|topic| self.topics.get_mut(topic))
+            && matches!(topic.schema, Edge::Pending)
+        {
+            topic.schema = Edge::Broken;
+        }
+    }
+
+    fn check_key(&mut self, into: &TopicSpec, schema: &StreamSchema, path: &ConfigPath) {
+        let Some(key) = &into.key else { return };
+        if schema.columns.column_with_name(key).is_none() {
+            let known = schema.columns.fields().iter().map(|field| field.name().as_str());
+            self.problems
+                .push(unknown_name("the column", key, known, path.clone().key("key")));
+        }
+    }
+
+    fn policy(
+        &mut self,
+        node: &str,
+        path: &ConfigPath,
+        own: Option<&crate::spec::OnError>,
+    ) -> Option<crate::ErrorPolicy> {
+        let defaults = self.pipeline.defaults.on_error.as_ref();
+        match policy::resolve(&self.pipeline.name, node, path, own, defaults) {
+            Ok(policy) => {
+                if let BadRecords::DeadLetter(topic) = &policy.bad_records {
+                    self.dead_letters
+                        .entry(topic.clone())
+                        .or_insert_with(|| path.clone());
+                }
+                Some(policy)
+            }
+            Err(problem) => {
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    /// Dead letters have no type: nothing else may be written where they go.
+    fn check_dead_letters(&mut self) {
+        for (topic, path) in &self.dead_letters {
+            if self
+                .topics
+                .get(topic)
+                .is_some_and(|topic| !topic.typed_by.starts_with("streams.") && topic.used)
+            {
+                let message = format!("the topic '{topic}' holds records and dead letters");
+                let help = "give the dead letters a topic of their own: on_error: { then: { dlq: <topic> } }";
+                self.problems.push(Problem::new(path.clone(), message).help(help));
+            }
+        }
+    }
+
+    fn planned_topics(self) -> Vec<PlannedTopic> {
+        let default = self.pipeline.defaults.partitions;
+        let default = default.map_or(DEFAULT_PARTITIONS, |partitions| i32::from(partitions.0));
+        let used = self.topics.into_iter().filter(|(_, topic)| topic.used);
+        let mut planned: BTreeMap<TopicName, PlannedTopic> = used
+            .map(|(name, topic)| {
+                let partitions = topic.partitions.unwrap_or(default);
+                (
+                    name.clone(),
+                    PlannedTopic {
+                        name,
+                        partitions,
+                        config: topic.config,
+                    },
+                )
+            })
+            .collect();
+        for name in self.dead_letters.into_keys() {
+            planned.entry(name.clone()).or_insert_with(|| PlannedTopic {
+                name,
+                partitions: DEAD_LETTER_PARTITIONS,
+                config: BTreeMap::new(),
+            });
+        }
+        planned.into_values().collect()
+    }
+
+    fn topic(&mut self, name: &TopicName) -> &mut Topic {
+        self.topics.entry(name.clone()).or_default()
+    }
+}
+
+fn output(into: &TopicSpec) -> Output {
+    Output {
+        key: into.key.clone(),
+        format: into.format.clone().map(ValueFormat::from),
+    }
+}
+
+/// The text before and after `{stream}` or `{table}`.
+fn placeholder(pattern: &str) -> Option<(&str, &str)> {
+    pattern
+        .split_once("{stream}")
+        .or_else(|| pattern.split_once("{table}"))
+}
+
+fn fill(pattern: &str, stream: &str) -> String {
+    pattern.replace("{stream}", stream).replace("{table}", stream)
+}
+
+fn topic_path(into: &ConfigPath, short: bool) -> ConfigPath {
+    if short {
+        into.clone()
+    } else {
+        into.clone().key("topic")
+    }
+}
+
+/// Processors that wait for each other, in order. `blocked` is not empty and each of it waits for another of it.
+fn cycle(blocked: &[usize], writes_input: impl Fn(usize, usize) -> bool) -> Vec<usize> {
+    let mut way = Vec::new();
+    let mut at = blocked.first().copied();
+    while let Some(member) = at {
+        if let Some(start) = way.iter().position(|seen| *seen == member) {
+            way.drain(..start);
+            break;
+        }
+        way.push(member);
+        at = blocked.iter().copied().find(|by| writes_input(member, *by));
+    }
+    // Walked from reader to writer; told in the direction of the data, beginning with the first in the file.
+    way.reverse();
+    let first = way
+        .iter()
+        .enumerate()
+        .min_by_key(|(_, member)| **member)
+        .map_or(0, |(n, _)| n);
+    way.rotate_left(first);
+    way
+}
+
+/// The first thing in which two types differ, for people.
+fn difference(known: &StreamSchema, other: &StreamSchema) -> String {
+    if known.format != other.format {
+        return "the formats differ".into();
+    }
+    let (a, b) = (known.columns.fields(), other.columns.fields());
+    for (x, y) in a.iter().zip(b.iter()) {
+        if x.name() != y.name() {
+            return format!("column '{}' there, '{}' here", x.name(), y.name());
+        }
+        if x.data_type() != y.data_type() {
+            return format!(
+                "column '{}' is {} there, {} here",
+                x.name(),
+                x.data_type(),
+                y.data_type()
+            );
+        }
+        if x.is_nullable() != y.is_nullable() {
+            return format!("column '{}' may be NULL on one side only", x.name());
+        }
+    }
+    format!("{} columns there, {} here", a.len(), b.len())
+}
+
+/// Line and column (from 1) of a table's name behind FROM, as far as plain text shows it.
+fn place_of_table(sql: &str, name: &str) -> Option<(usize, usize)> {
+    let behind_from = |at: &usize| {
+        let before = sql[..*at].trim_end_matches('"').trim_end();
+        before.len() >= 4
+            && before
+                .get(before.len() - 4..)
+                .is_some_and(|word| word.eq_ignore_ascii_case("from"))
+    };
+    let at = sql.match_indices(name).map(|(at, _)| at).find(behind_from)?;
+    let line_start = sql[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    Some((
+        1 + sql[..at].matches('\n').count(),
+        1 + sql[line_start..at].chars().count(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_table_behind_from() {
+        assert_eq!(
+            place_of_table("SELECT a\n  FROM flights WHERE flights.x", "flights"),
+            Some((2, 8))
+        );
+        assert_eq!(
+            place_of_table("select flights from \"flights\"", "flights"),
+            Some((1, 22))
+        );
+        assert_eq!(place_of_table("SELECT 1", "flights"), None);
+    }
+
+    #[test]
+    fn a_cycle_is_told_in_the_direction_of_the_data() {
+        // 1 reads what 2 writes, 2 reads what 3 writes, 3 reads what 1 writes; 0 waits for 1.
+        let writers = [(0, 1), (1, 2), (2, 3), (3, 1)];
+        let found = cycle(&[0, 1, 2, 3], |of, by| writers.contains(&(of, by)));
+        assert_eq!(found, [1, 3, 2]);
+    }
+}
