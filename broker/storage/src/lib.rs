@@ -1,1 +1,68 @@
-//! The log engine: write-ahead log, segments, recovery.
+//! The log engine: one interleaved write-ahead log, per-partition segments, and the state that goes with them.
+//!
+//! A record's way: [`Storage::append`] checks its batch, gives it an offset and queues it (`append.rs`, `stage.rs`); the
+//! writer thread gathers all that is queued into one write and one fsync, then moves the high watermarks (`writer.rs`);
+//! when the file of the write-ahead log is full, the sealer copies it into segments and writes a checkpoint
+//! (`sealer.rs`); retention removes old segments (`retention.rs`). `recover.rs` is the way back after a crash.
+//!
+//! Invariants
+//! - Acknowledged means durable: a ticket resolves, and a high watermark moves, only after the fsync.
+//! - The order of calls is the order of offsets is the order on disk; offsets have no gaps.
+//! - An atomic group is in the log as a whole or not at all.
+//! - After a failed write or fsync nothing is acknowledged any more, until a restart has read the disk again.
+//! - Recovery reads the checkpoint and the files that are not sealed, however much data there is.
+//!
+//! ```text
+//!  <data directory>
+//!    format      "millstream-storage 1"
+//!    lock        held while a process uses the directory; names its id
+//!    checkpoint  state up to the last sealed file of the write-ahead log
+//!    wal/<slot>.wal
+//!    topics/<topic id>/<partition>/<base offset>.log, .index
+//! ```
+//!
+//! Deliberately absent: replication, compaction (a compacted topic keeps all its records for now), sockets and the
+//! rules of groups and transactions: who may end a transaction is the coordinator's decision, here it is written.
+
+mod append;
+mod batch;
+mod checkpoint;
+mod codec;
+mod commit;
+mod config;
+mod disk;
+mod engine;
+mod error;
+mod partition;
+mod producer_state;
+mod read;
+mod recover;
+mod retention;
+mod sealer;
+mod segment;
+mod stage;
+mod state;
+mod storage;
+mod ticket;
+mod topic;
+mod topic_config;
+mod topic_ops;
+mod wal;
+mod writer;
+
+pub use append::{AppendOrigin, Appended, LEADER_EPOCH};
+pub use commit::{AtomicGroup, Marker, StateKey};
+pub use config::{Drive, Durability, StorageConfig};
+pub use disk::{Disk, DiskFile, DiskLock, LockedBy, Mode, RealDisk};
+pub use error::{
+    AppendError, CommitError, DeleteRecordsError, InvalidConfig, OpenError, PartitionOffline, ProducerError,
+    ReadError, TopicError, UnknownPartition, UnknownTopic, WriteError,
+};
+pub use millstream_protocol::batch::Outcome;
+pub use partition::Watermarks;
+pub use producer_state::AbortedTxn;
+pub use read::{Isolation, Read};
+pub use storage::{Recovery, Storage};
+pub use ticket::Ticket;
+pub use topic::{MAX_PARTITIONS, NewTopicSpec, Topic};
+pub use topic_config::{Cleanup, TimestampType, TopicConfig};

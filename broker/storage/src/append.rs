@@ -1,0 +1,196 @@
+//! Appending: everything that can be wrong with a batch is answered at once; what is accepted gets its offset in the
+//! order of the calls and is on its way to the disk.
+
+use bytes::Bytes;
+use millstream_protocol::batch::{BatchError, RecordBatch};
+use millstream_types::{Offset, Timestamp, TopicPartition};
+
+use crate::{
+    TopicConfig,
+    batch::BatchInfo,
+    engine::Engine,
+    error::{AppendError, PartitionOffline},
+    partition::PartitionView,
+    producer_state::Verdict,
+    stage::Effect,
+    ticket::Ticket,
+    topic_config::TimestampType,
+    wal::{cursor::Cursor, frame::Frame},
+};
+
+/// One node leads everything, always.
+pub const LEADER_EPOCH: i32 = 0;
+
+/// Who made a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendOrigin {
+    /// A stranger: every record is walked, control batches are refused.
+    Client,
+    /// This process: its records are well-formed by construction.
+    Internal,
+}
+
+/// Where a batch went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    pub base_offset: Offset,
+    /// Set if the broker's clock stamped the records.
+    pub log_append_time: Option<Timestamp>,
+    /// The producer had sent it before: this is where it went then.
+    pub duplicate: bool,
+}
+
+impl Engine {
+    pub(crate) fn append(
+        &self,
+        partition: &TopicPartition,
+        bytes: Bytes,
+        origin: AppendOrigin,
+    ) -> Result<Ticket<Appended>, AppendError> {
+        let batch = RecordBatch::parse(bytes)?;
+        if origin == AppendOrigin::Client {
+            if batch.header().attributes.is_control() {
+                return Err(AppendError::Invalid {
+                    reason: "control batches are written by the broker only".into(),
+                });
+            }
+            batch.validate_records()?;
+        }
+        self.accept(partition, batch)
+    }
+
+    fn accept(&self, name: &TopicPartition, batch: RecordBatch) -> Result<Ticket<Appended>, AppendError> {
+        let mut stage = self.stage_with_room()?;
+        let now = self.clock.now();
+        let (view, state) = stage.partition(name)?;
+        check_online(view)?;
+        let (view, next_offset) = (view.clone(), state.next_offset);
+        let info = BatchInfo::of(&batch)?;
+        let verdict = state.producers.check(&info)?;
+        let config = &stage.topics[&name.topic].entry.topic.config;
+        let log_append_time = (config.timestamp_type == TimestampType::LogAppendTime).then_some(now);
+        if let Verdict::Duplicate {
+            base_offset,
+            timestamp,
+        } = verdict
+        {
+            let (ticket, done) = Ticket::of(Appended {
+                base_offset,
+                log_append_time: log_append_time.map(|_| Timestamp(timestamp)),
+                duplicate: true,
+            });
+            stage.push_waiter(done);
+            self.work.notify_one();
+            return Ok(ticket);
+        }
+        check_limits(name, &info, config, now)?;
+        self.check_fits(name, &info)?;
+
+        let batch = match log_append_time {
+            Some(now) => batch.set_log_append_time(now),
+            None => batch,
+        };
+        let batch = batch.assign(Offset(next_offset), LEADER_EPOCH);
+        let info = BatchInfo::of(&batch)?;
+        let mut frame = Frame::new();
+        frame.batch(view.id, batch.bytes().clone());
+        let place = stage.reserve(&self.pool, &*self.disk, frame.len(), now)?;
+        let (_, state) = stage.partition(name)?;
+        let applied = state.apply(&info);
+        let tail = place.batch(frame.batch_positions[0], &info, batch.into_bytes());
+        let (ticket, done) = Ticket::of(Appended {
+            base_offset: Offset(next_offset),
+            log_append_time,
+            duplicate: false,
+        });
+        stage.push(
+            place,
+            frame,
+            vec![Effect::Batch {
+                view,
+                batch: tail,
+                applied,
+            }],
+            done,
+        );
+        self.work.notify_one();
+        Ok(ticket)
+    }
+
+    fn check_fits(&self, name: &TopicPartition, info: &BatchInfo) -> Result<(), AppendError> {
+        let mut empty = Frame::new();
+        empty.batch(
+            crate::partition::PartitionId {
+                topic: uuid::Uuid::nil(),
+                index: 0,
+            },
+            Bytes::new(),
+        );
+        let max = Cursor::max_frame_bytes(self.config.wal_file_bytes).saturating_sub(empty.len());
+        if info.bytes as usize <= max {
+            return Ok(());
+        }
+        Err(AppendError::TooLarge {
+            topic: name.topic.clone(),
+            size: info.bytes as usize,
+            max,
+        })
+    }
+}
+
+pub(crate) fn check_online(view: &PartitionView) -> Result<(), PartitionOffline> {
+    match &view.lock().offline {
+        Some(reason) => Err(PartitionOffline {
+            partition: view.name.clone(),
+            reason: reason.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn check_limits(
+    name: &TopicPartition,
+    info: &BatchInfo,
+    config: &TopicConfig,
+    now: Timestamp,
+) -> Result<(), AppendError> {
+    let (size, max) = (info.bytes as usize, config.max_message_bytes);
+    if size > max {
+        return Err(AppendError::TooLarge {
+            topic: name.topic.clone(),
+            size,
+            max,
+        });
+    }
+    let timestamp = info.max_timestamp;
+    let too_early = now.0.saturating_sub(timestamp) > config.timestamp_before_max_ms;
+    let too_late = timestamp.saturating_sub(now.0) > config.timestamp_after_max_ms;
+    if config.timestamp_type == TimestampType::CreateTime && (too_early || too_late) {
+        return Err(AppendError::InvalidTimestamp {
+            topic: name.topic.clone(),
+            timestamp,
+        });
+    }
+    Ok(())
+}
+
+impl From<BatchError> for AppendError {
+    fn from(error: BatchError) -> Self {
+        match error {
+            BatchError::Corrupt { .. } | BatchError::Truncated { .. } => Self::Corrupt {
+                reason: error.to_string(),
+            },
+            BatchError::InvalidLength { .. }
+            | BatchError::UnsupportedMagic { .. }
+            | BatchError::InvalidCount { .. }
+            | BatchError::UnknownCompression { .. }
+            | BatchError::Decompress { .. }
+            | BatchError::TooLarge { .. }
+            | BatchError::InvalidRecord { .. }
+            | BatchError::InvalidControlRecord
+            | BatchError::TooManyBytes { .. } => Self::Invalid {
+                reason: error.to_string(),
+            },
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! A directory of the machine's file system.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, IoSlice, Read, Seek, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{Disk, DiskFile, DiskLock, LockedBy, Mode};
+
+/// `IOV_MAX` on Linux.
+const MAX_PARTS: usize = 1024;
+
+#[derive(Debug)]
+pub struct RealDisk {
+    root: PathBuf,
+}
+
+#[derive(Debug)]
+struct RealFile(File);
+
+/// The lock ends with the open file, also when the process dies.
+#[derive(Debug)]
+struct RealLock(#[expect(dead_code, reason = "held open, never read")] File);
+
+impl DiskLock for RealLock {}
+
+impl RealDisk {
+    pub fn new(root: impl AsRef<Path>) -> Self {
+        Self {
+            root: root.as_ref().to_path_buf(),
+        }
+    }
+}
+
+impl Disk for RealDisk {
+    fn describe(&self, path: &str) -> PathBuf {
+        if path.is_empty() {
+            self.root.clone()
+        } else {
+            self.root.join(path)
+        }
+    }
+
+    fn create_dir_all(&self, path: &str) -> io::Result<()> {
+        fs::create_dir_all(self.describe(path))
+    }
+
+    fn list(&self, path: &str) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(self.describe(path)) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(e),
+        };
+        entries
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect()
+    }
+
+    fn open(&self, path: &str, mode: Mode) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .write(true)
+            .create(mode != Mode::Existing)
+            .truncate(mode == Mode::Truncate);
+        Ok(Arc::new(RealFile(options.open(self.describe(path))?)))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.describe(from), self.describe(to))
+    }
+
+    fn remove_file(&self, path: &str) -> io::Result<()> {
+        fs::remove_file(self.describe(path))
+    }
+
+    fn remove_dir_all(&self, path: &str) -> io::Result<()> {
+        match fs::remove_dir_all(self.describe(path)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done,
+        }
+    }
+
+    fn sync_dir(&self, path: &str) -> io::Result<()> {
+        File::open(self.describe(path))?.sync_all()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(File::open(&self.root)?)?)
+    }
+
+    fn lock(&self, path: &str) -> io::Result<Result<Box<dyn DiskLock>, LockedBy>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = options.open(self.describe(path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Ok(Err(LockedBy {
+                    pid: read_pid(&mut file),
+                }));
+            }
+            Err(TryLockError::Error(e)) => return Err(e),
+        }
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())?;
+        Ok(Ok(Box::new(RealLock(file))))
+    }
+}
+
+fn read_pid(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+impl DiskFile for RealFile {
+    fn read_at(&self, buffer: &mut Vec<u8>, position: u64, len: usize) -> io::Result<usize> {
+        let start = buffer.len();
+        buffer.reserve_exact(len);
+        while buffer.len() < start + len {
+            let read_so_far = buffer.len() - start;
+            let room = rustix::buffer::spare_capacity(buffer);
+            let read = match rustix::io::pread(&self.0, room, position + read_so_far as u64) {
+                Err(rustix::io::Errno::INTR) => continue,
+                read => read?,
+            };
+            if read == 0 {
+                break;
+            }
+        }
+        // the allocator may have given more room than was asked for
+        buffer.truncate(start + len);
+        Ok(buffer.len() - start)
+    }
+
+    fn write_at(&self, parts: &[IoSlice<'_>], mut position: u64) -> io::Result<()> {
+        for chunk in parts.chunks(MAX_PARTS) {
+            let mut slices = chunk.to_vec();
+            let mut rest = &mut slices[..];
+            IoSlice::advance_slices(&mut rest, 0);
+            while !rest.is_empty() {
+                match rustix::io::pwritev(&self.0, rest, position) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(written) => {
+                        position += written as u64;
+                        IoSlice::advance_slices(&mut rest, written);
+                    }
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(e) => return Err(e.into()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::empty(), 0, len) {
+            // a file system without reservation: the length at least is fixed
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => self.0.set_len(len),
+            done => Ok(done?),
+        }
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+}

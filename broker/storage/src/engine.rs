@@ -1,0 +1,151 @@
+//! The parts of the engine in one place, and what callers decide on them. The writer's work is in [`crate::writer`], the
+//! sealer's in [`crate::sealer`], reading in [`crate::read`].
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use bytes::Bytes;
+use millstream_types::{Clock, TopicName, TopicPartition};
+use tokio::sync::Notify;
+
+use crate::{
+    StorageConfig,
+    config::Drive,
+    disk::Disk,
+    error::{UnknownPartition, WriteError},
+    partition::PartitionView,
+    sealer::{Bell, Sealer},
+    segment::SegmentFiles,
+    stage::{Stage, TopicEntry},
+    wal::{WalFile, pool::Pool},
+    writer::Writer,
+};
+
+pub(crate) struct Engine {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) config: StorageConfig,
+    pub(crate) pool: Pool,
+    pub(crate) stage: Mutex<Stage>,
+    /// The writer sleeps here until there is work.
+    pub(crate) work: Condvar,
+    /// Callers sleep here while the queue is full.
+    room: Condvar,
+    room_async: Notify,
+    pub(crate) writer: Mutex<Writer>,
+    /// Complete files of the write-ahead log, oldest first.
+    pub(crate) closed: Mutex<Vec<Arc<WalFile>>>,
+    pub(crate) sealer: Mutex<Sealer>,
+    pub(crate) bell: Bell,
+    pub(crate) segments: SegmentFiles,
+    topics: RwLock<BTreeMap<TopicName, Arc<TopicEntry>>>,
+    keyed: RwLock<BTreeMap<Bytes, Bytes>>,
+}
+
+/// What recovery found, ready to go on with.
+pub(crate) struct Recovered {
+    pub(crate) pool: Pool,
+    pub(crate) stage: Stage,
+    pub(crate) closed: Vec<Arc<WalFile>>,
+    pub(crate) sealer: Sealer,
+    pub(crate) topics: BTreeMap<TopicName, Arc<TopicEntry>>,
+    pub(crate) keyed: BTreeMap<Bytes, Bytes>,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        config: StorageConfig,
+        found: Recovered,
+    ) -> Self {
+        Self {
+            segments: SegmentFiles::new(disk.clone()),
+            bell: Bell::default(),
+            disk,
+            clock,
+            pool: found.pool,
+            stage: Mutex::new(found.stage),
+            work: Condvar::new(),
+            room: Condvar::new(),
+            room_async: Notify::new(),
+            writer: Mutex::new(Writer::new(config.ring_bytes)),
+            closed: Mutex::new(found.closed),
+            sealer: Mutex::new(found.sealer),
+            topics: RwLock::new(found.topics),
+            keyed: RwLock::new(found.keyed),
+            config,
+        }
+    }
+
+    pub(crate) fn stage(&self) -> MutexGuard<'_, Stage> {
+        lock(&self.stage)
+    }
+
+    /// The stage, when the queue has room and writes are accepted.
+    pub(crate) fn stage_with_room(&self) -> Result<MutexGuard<'_, Stage>, WriteError> {
+        let mut stage = self.stage();
+        while stage.refusal.is_none() && stage.queue_bytes >= self.config.queue_bytes {
+            stage = match self.config.drive {
+                Drive::Threads => self.room.wait(stage).unwrap_or_else(PoisonError::into_inner),
+                Drive::Manual => {
+                    drop(stage);
+                    self.step();
+                    self.stage()
+                }
+            };
+        }
+        stage.check_open()?;
+        Ok(stage)
+    }
+
+    /// Waits without blocking a thread until the queue has room.
+    pub(crate) async fn room(&self) {
+        loop {
+            let freed = self.room_async.notified();
+            if self.stage().queue_bytes < self.config.queue_bytes {
+                return;
+            }
+            freed.await;
+        }
+    }
+
+    pub(crate) fn announce_room(&self) {
+        self.room.notify_all();
+        self.room_async.notify_waiters();
+    }
+
+    pub(crate) fn topics(&self) -> RwLockReadGuard<'_, BTreeMap<TopicName, Arc<TopicEntry>>> {
+        self.topics.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn topics_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<TopicName, Arc<TopicEntry>>> {
+        self.topics.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn keyed(&self) -> RwLockReadGuard<'_, BTreeMap<Bytes, Bytes>> {
+        self.keyed.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn keyed_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<Bytes, Bytes>> {
+        self.keyed.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What readers see of a partition.
+    pub(crate) fn view(&self, name: &TopicPartition) -> Result<Arc<PartitionView>, UnknownPartition> {
+        let find = || {
+            let topics = self.topics();
+            let index = usize::try_from(name.partition).ok()?;
+            topics.get(&name.topic)?.partitions.get(index).cloned()
+        };
+        find().ok_or_else(|| UnknownPartition {
+            partition: name.clone(),
+        })
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

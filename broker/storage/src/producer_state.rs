@@ -1,0 +1,245 @@
+//! What a partition remembers of its idempotent and transactional producers (KIP-98): the last batches of each, so that
+//! a batch that is sent again is found, and the open transactions, so that the last stable offset is known.
+//!
+//! Pure: `check` decides, `apply` records. The same `apply` runs when a batch is accepted, when the write-ahead log is
+//! replayed and when it is sealed, so all three hold the same state for the same batches.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use bytes::{BufMut, Bytes};
+use millstream_types::{Offset, Producer, ProducerEpoch, ProducerId};
+
+use crate::{
+    batch::{BatchInfo, ControlKind},
+    codec::{take_i16, take_i32, take_i64, take_u8, take_u32},
+    error::ProducerError,
+};
+
+/// Kafka's `ProducerStateEntry.NUM_BATCHES_TO_RETAIN`: as many requests as a client keeps in flight.
+const WINDOW: usize = 5;
+/// Kafka's `producer.id.expiration.ms`.
+pub(crate) const EXPIRATION_MS: i64 = 86_400_000;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Producers {
+    entries: HashMap<i64, Entry>,
+    /// First offset and producer of each open transaction.
+    open: BTreeSet<(i64, i64)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    epoch: i16,
+    window: VecDeque<Sent>,
+    /// First offset of its open transaction.
+    open: Option<i64>,
+    last_seen_ms: i64,
+}
+
+/// A batch that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sent {
+    first_sequence: i32,
+    last_sequence: i32,
+    base_offset: i64,
+    timestamp: i64,
+}
+
+/// What to do with a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    New,
+    /// It was accepted before, at that offset.
+    Duplicate {
+        base_offset: Offset,
+        timestamp: i64,
+    },
+}
+
+/// A transaction whose records a read-committed reader must skip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AbortedTxn {
+    pub producer_id: ProducerId,
+    pub first_offset: Offset,
+    /// Offset of the abort marker.
+    pub last_offset: Offset,
+}
+
+impl Producers {
+    /// Whether a batch of records may be appended. Batches without a producer always may.
+    pub(crate) fn check(&self, batch: &BatchInfo) -> Result<Verdict, ProducerError> {
+        let Some(entry) = self.entries.get(&batch.producer_id) else {
+            return Ok(Verdict::New);
+        };
+        let id = ProducerId(batch.producer_id);
+        if batch.producer_epoch < entry.epoch {
+            return Err(stale(batch.producer_id, batch.producer_epoch, entry.epoch));
+        }
+        if entry.open.is_some() && !batch.transactional && batch.producer_epoch == entry.epoch {
+            return Err(ProducerError::InvalidTxnState { id });
+        }
+        let (first, last) = (batch.base_sequence, batch.last_sequence());
+        if batch.producer_epoch > entry.epoch {
+            return in_order(id, 0, first);
+        }
+        let duplicate = entry
+            .window
+            .iter()
+            .find(|s| (s.first_sequence, s.last_sequence) == (first, last));
+        match (duplicate, entry.window.back()) {
+            (Some(sent), _) => Ok(Verdict::Duplicate {
+                base_offset: Offset(sent.base_offset),
+                timestamp: sent.timestamp,
+            }),
+            (None, Some(previous)) => in_order(id, next_sequence(previous.last_sequence), first),
+            (None, None) => Ok(Verdict::New),
+        }
+    }
+
+    /// Whether a marker of that producer may be written.
+    pub(crate) fn check_marker(&self, producer: Producer) -> Result<(), ProducerError> {
+        match self.entries.get(&producer.id.0) {
+            Some(entry) if producer.epoch.0 < entry.epoch => {
+                Err(stale(producer.id.0, producer.epoch.0, entry.epoch))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Records an accepted batch; answers the transaction that it aborted.
+    pub(crate) fn apply(&mut self, batch: &BatchInfo) -> Option<AbortedTxn> {
+        if batch.producer_id < 0 {
+            return None;
+        }
+        let entry = self.entries.entry(batch.producer_id).or_insert_with(|| Entry {
+            epoch: batch.producer_epoch,
+            window: VecDeque::new(),
+            open: None,
+            last_seen_ms: batch.max_timestamp,
+        });
+        if batch.producer_epoch != entry.epoch {
+            entry.epoch = batch.producer_epoch;
+            entry.window.clear();
+        }
+        entry.last_seen_ms = entry.last_seen_ms.max(batch.max_timestamp);
+        if batch.control.is_some() {
+            let first = entry.open.take()?;
+            self.open.remove(&(first, batch.producer_id));
+            return (batch.control == Some(ControlKind::Abort)).then_some(AbortedTxn {
+                producer_id: ProducerId(batch.producer_id),
+                first_offset: Offset(first),
+                last_offset: Offset(batch.base_offset),
+            });
+        }
+        if entry.window.len() == WINDOW {
+            entry.window.pop_front();
+        }
+        entry.window.push_back(Sent {
+            first_sequence: batch.base_sequence,
+            last_sequence: batch.last_sequence(),
+            base_offset: batch.base_offset,
+            timestamp: batch.max_timestamp,
+        });
+        if batch.transactional && entry.open.is_none() {
+            entry.open = Some(batch.base_offset);
+            self.open.insert((batch.base_offset, batch.producer_id));
+        }
+        None
+    }
+
+    /// The first offset of the oldest open transaction.
+    pub(crate) fn first_open(&self) -> Option<i64> {
+        self.open.first().map(|(offset, _)| *offset)
+    }
+
+    /// The producers with an open transaction and the offset where it began.
+    pub(crate) fn open_transactions(&self) -> impl Iterator<Item = (Producer, Offset)> {
+        self.open.iter().map(|(offset, id)| {
+            let epoch = self.entries.get(id).map_or(-1, |e| e.epoch);
+            let producer = Producer {
+                id: ProducerId(*id),
+                epoch: ProducerEpoch(epoch),
+            };
+            (producer, Offset(*offset))
+        })
+    }
+
+    /// Forgets producers that were silent for a day and have nothing open.
+    pub(crate) fn expire(&mut self, now_ms: i64) {
+        self.entries
+            .retain(|_, e| e.open.is_some() || e.last_seen_ms > now_ms.saturating_sub(EXPIRATION_MS));
+    }
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let mut ids: Vec<_> = self.entries.keys().copied().collect();
+        ids.sort_unstable();
+        out.put_u32_le(u32::try_from(ids.len()).expect("producers of a partition fit into memory"));
+        for id in ids {
+            let entry = &self.entries[&id];
+            out.put_i64_le(id);
+            out.put_i16_le(entry.epoch);
+            out.put_i64_le(entry.open.unwrap_or(-1));
+            out.put_i64_le(entry.last_seen_ms);
+            out.put_u8(u8::try_from(entry.window.len()).expect("at most 5"));
+            for sent in &entry.window {
+                out.put_i32_le(sent.first_sequence);
+                out.put_i32_le(sent.last_sequence);
+                out.put_i64_le(sent.base_offset);
+                out.put_i64_le(sent.timestamp);
+            }
+        }
+    }
+
+    pub(crate) fn decode(input: &mut Bytes) -> Option<Self> {
+        let mut producers = Self::default();
+        for _ in 0..take_u32(input)? {
+            let id = take_i64(input)?;
+            let epoch = take_i16(input)?;
+            let open = Some(take_i64(input)?).filter(|offset| *offset >= 0);
+            let last_seen_ms = take_i64(input)?;
+            let mut window = VecDeque::new();
+            for _ in 0..take_u8(input)? {
+                window.push_back(Sent {
+                    first_sequence: take_i32(input)?,
+                    last_sequence: take_i32(input)?,
+                    base_offset: take_i64(input)?,
+                    timestamp: take_i64(input)?,
+                });
+            }
+            producers.open.extend(open.map(|offset| (offset, id)));
+            producers.entries.insert(
+                id,
+                Entry {
+                    epoch,
+                    window,
+                    open,
+                    last_seen_ms,
+                },
+            );
+        }
+        Some(producers)
+    }
+}
+
+fn stale(id: i64, epoch: i16, current: i16) -> ProducerError {
+    ProducerError::InvalidEpoch {
+        producer: Producer {
+            id: ProducerId(id),
+            epoch: ProducerEpoch(epoch),
+        },
+        current: ProducerEpoch(current),
+    }
+}
+
+fn in_order(id: ProducerId, expected: i32, found: i32) -> Result<Verdict, ProducerError> {
+    if found == expected {
+        Ok(Verdict::New)
+    } else {
+        Err(ProducerError::OutOfOrderSequence { id, expected, found })
+    }
+}
+
+/// Sequences count from 0 again after the largest (`DefaultRecordBatch.incrementSequence`).
+pub(crate) fn next_sequence(sequence: i32) -> i32 {
+    sequence.checked_add(1).unwrap_or(0)
+}

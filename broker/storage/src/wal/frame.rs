@@ -1,0 +1,270 @@
+//! ```text
+//!  file header, 64 bytes                      frame
+//!   0  8  magic "MSTRMWAL"                     0  4  payload length, at least 1
+//!   8  4  format version                       4  4  CRC32C of (salt | payload length | payload)
+//!  12  4  flags: 1 = written without fsync     8  …  entries
+//!  16  8  sequence number of this use
+//!  24  8  salt of this use                    entry
+//!  32 28  zero                                 1 batch  | topic id 16 | partition 4 | length 4 | record batch v2
+//!  60  4  CRC32C of bytes 0..60                2 put    | length 4 | key | length 4 | value
+//!                                              3 delete | length 4 | key
+//!                                              4 end    | sequence number of the next file 8
+//! ```
+//!
+//! The salt is drawn anew for every use of a file, so a frame of an earlier use never passes its checksum.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use uuid::Uuid;
+
+use crate::{
+    codec::{crc32c, put_bytes, take, take_bytes, take_u8, take_u32, take_u64, take_u128},
+    partition::PartitionId,
+};
+
+pub(crate) const FILE_HEADER_BYTES: usize = 64;
+pub(crate) const FRAME_HEADER_BYTES: usize = 8;
+/// Kept free at the end of every file.
+pub(crate) const END_FRAME_BYTES: usize = FRAME_HEADER_BYTES + 1 + 8;
+/// Of the entry, before the batch itself.
+pub(crate) const BATCH_PREFIX_BYTES: usize = 1 + 16 + 4 + 4;
+
+const MAGIC: u64 = u64::from_le_bytes(*b"MSTRMWAL");
+const VERSION: u32 = 1;
+const WITHOUT_FSYNC: u32 = 1;
+
+const BATCH: u8 = 1;
+const PUT: u8 = 2;
+const DELETE: u8 = 3;
+const END: u8 = 4;
+
+/// One use of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileHeader {
+    pub(crate) sequence: u64,
+    pub(crate) salt: u64,
+    pub(crate) without_fsync: bool,
+}
+
+impl FileHeader {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(FILE_HEADER_BYTES);
+        out.put_u64_le(MAGIC);
+        out.put_u32_le(VERSION);
+        out.put_u32_le(if self.without_fsync { WITHOUT_FSYNC } else { 0 });
+        out.put_u64_le(self.sequence);
+        out.put_u64_le(self.salt);
+        out.resize(FILE_HEADER_BYTES - 4, 0);
+        out.put_u32_le(crc32c([&out[..]]));
+        out
+    }
+
+    /// `None` for a file that was never used, or whose first write did not survive a crash.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (body, crc) = bytes.split_at_checked(FILE_HEADER_BYTES - 4)?;
+        if crc != crc32c([body]).to_le_bytes() {
+            return None;
+        }
+        let mut input = Bytes::copy_from_slice(body);
+        if take_u64(&mut input)? != MAGIC || take_u32(&mut input)? != VERSION {
+            return None;
+        }
+        Some(Self {
+            without_fsync: take_u32(&mut input)? & WITHOUT_FSYNC != 0,
+            sequence: take_u64(&mut input)?,
+            salt: take_u64(&mut input)?,
+        })
+    }
+}
+
+/// A part of a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// The bytes of one record batch, offsets assigned.
+    Batch(PartitionId, Bytes),
+    /// A key of the durable state; `None` removes it.
+    Put(Bytes, Option<Bytes>),
+    End {
+        next: u64,
+    },
+}
+
+/// A frame without its header, ready to be gathered into one write.
+#[derive(Debug, Default)]
+pub(crate) struct Frame {
+    /// Alternating: what surrounds batches, and the batches.
+    parts: Vec<Bytes>,
+    pending: BytesMut,
+    len: usize,
+    /// Where each batch begins, from the start of the frame.
+    pub(crate) batch_positions: Vec<usize>,
+}
+
+impl Frame {
+    /// Room for the header, which is only known when the file is.
+    pub(crate) fn new() -> Self {
+        Self {
+            pending: BytesMut::zeroed(FRAME_HEADER_BYTES),
+            len: FRAME_HEADER_BYTES,
+            ..Self::default()
+        }
+    }
+
+    /// Header included.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn batch(&mut self, partition: PartitionId, batch: Bytes) {
+        self.pending.put_u8(BATCH);
+        self.pending.put_u128_le(partition.topic.as_u128());
+        self.pending.put_u32_le(partition.index);
+        self.pending
+            .put_u32_le(u32::try_from(batch.len()).expect("a batch states its length in 31 bits"));
+        self.len += BATCH_PREFIX_BYTES;
+        self.batch_positions.push(self.len);
+        self.len += batch.len();
+        self.parts.push(self.pending.split().freeze());
+        self.parts.push(batch);
+    }
+
+    pub(crate) fn put(&mut self, key: &[u8], value: Option<&[u8]>) {
+        let mut entry = vec![if value.is_some() { PUT } else { DELETE }];
+        put_bytes(&mut entry, key);
+        if let Some(value) = value {
+            put_bytes(&mut entry, value);
+        }
+        self.len += entry.len();
+        self.pending.put_slice(&entry);
+    }
+
+    pub(crate) fn end(next: u64) -> Self {
+        let mut frame = Self::new();
+        frame.pending.put_u8(END);
+        frame.pending.put_u64_le(next);
+        frame.len = END_FRAME_BYTES;
+        frame
+    }
+
+    /// The bytes to write, in order.
+    pub(crate) fn seal(mut self, salt: u64) -> Vec<Bytes> {
+        if !self.pending.is_empty() {
+            self.parts.push(self.pending.freeze());
+        }
+        let first = self.parts.first_mut().expect("a frame has a header");
+        let mut head = BytesMut::from(std::mem::take(first));
+        let length = u32::try_from(self.len - FRAME_HEADER_BYTES).expect("a frame fits into a file");
+        let prefix = prefix(salt, length);
+        let rest = self.parts[1..].iter().map(Bytes::as_ref);
+        let crc = crc32c([&prefix[..], &head[FRAME_HEADER_BYTES..]].into_iter().chain(rest));
+        head[..4].copy_from_slice(&length.to_le_bytes());
+        head[4..8].copy_from_slice(&crc.to_le_bytes());
+        self.parts[0] = head.freeze();
+        self.parts
+    }
+}
+
+/// What the checksum covers besides the payload.
+fn prefix(salt: u64, length: u32) -> [u8; 12] {
+    let mut prefix = [0; 12];
+    prefix[..8].copy_from_slice(&salt.to_le_bytes());
+    prefix[8..].copy_from_slice(&length.to_le_bytes());
+    prefix
+}
+
+/// Length and checksum from a frame header; `None` if there is no frame.
+pub(crate) fn read_frame_header(bytes: &[u8]) -> Option<(u32, u32)> {
+    let mut input = Bytes::copy_from_slice(bytes.get(..FRAME_HEADER_BYTES)?);
+    let length = take_u32(&mut input)?;
+    let crc = take_u32(&mut input)?;
+    (length > 0).then_some((length, crc))
+}
+
+/// Whether a payload is what was written in this use of the file.
+pub(crate) fn is_intact(salt: u64, crc: u32, payload: &[u8]) -> bool {
+    u32::try_from(payload.len()).is_ok_and(|length| crc32c([&prefix(salt, length)[..], payload]) == crc)
+}
+
+/// The entries of an intact payload; `None` if they are malformed, which only a bug could have written.
+pub(crate) fn read_entries(mut payload: Bytes) -> Option<Vec<Entry>> {
+    let mut entries = Vec::with_capacity(1);
+    while !payload.is_empty() {
+        entries.push(match take_u8(&mut payload)? {
+            BATCH => {
+                let topic = Uuid::from_u128(take_u128(&mut payload)?);
+                let index = take_u32(&mut payload)?;
+                let len = take_u32(&mut payload)?;
+                Entry::Batch(PartitionId { topic, index }, take(&mut payload, len as usize)?)
+            }
+            PUT => {
+                let key = take_bytes(&mut payload)?;
+                Entry::Put(key, Some(take_bytes(&mut payload)?))
+            }
+            DELETE => Entry::Put(take_bytes(&mut payload)?, None),
+            END => Entry::End {
+                next: take_u64(&mut payload)?,
+            },
+            _ => return None,
+        });
+    }
+    Some(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flat(frame: Frame, salt: u64) -> Bytes {
+        Bytes::from(frame.seal(salt).concat())
+    }
+
+    #[test]
+    fn a_frame_reads_back_with_its_salt_only() {
+        let partition = PartitionId {
+            topic: Uuid::from_u128(7),
+            index: 3,
+        };
+        let mut frame = Frame::new();
+        frame.batch(partition, Bytes::from_static(b"first"));
+        frame.put(b"k", Some(b"v"));
+        frame.batch(partition, Bytes::from_static(b"second"));
+        frame.put(b"gone", None);
+        let (len, positions) = (frame.len(), frame.batch_positions.clone());
+        let bytes = flat(frame, 42);
+        assert_eq!(bytes.len(), len);
+        assert_eq!(&bytes[positions[1]..positions[1] + 6], b"second");
+        let (length, crc) = read_frame_header(&bytes).unwrap();
+        let payload = bytes.slice(FRAME_HEADER_BYTES..);
+        assert_eq!(payload.len(), length as usize);
+        assert!(is_intact(42, crc, &payload));
+        assert!(!is_intact(43, crc, &payload));
+        assert_eq!(
+            read_entries(payload).unwrap(),
+            [
+                Entry::Batch(partition, Bytes::from_static(b"first")),
+                Entry::Put(Bytes::from_static(b"k"), Some(Bytes::from_static(b"v"))),
+                Entry::Batch(partition, Bytes::from_static(b"second")),
+                Entry::Put(Bytes::from_static(b"gone"), None),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_end_frame_has_the_size_that_is_kept_free() {
+        assert_eq!(flat(Frame::end(9), 1).len(), END_FRAME_BYTES);
+    }
+
+    #[test]
+    fn a_file_header_reads_back_and_notices_a_flip() {
+        let header = FileHeader {
+            sequence: 5,
+            salt: 6,
+            without_fsync: true,
+        };
+        let mut bytes = header.encode();
+        assert_eq!(bytes.len(), FILE_HEADER_BYTES);
+        assert_eq!(FileHeader::decode(&bytes), Some(header));
+        bytes[17] ^= 1;
+        assert_eq!(FileHeader::decode(&bytes), None);
+        assert_eq!(FileHeader::decode(&[0; FILE_HEADER_BYTES]), None);
+    }
+}
