@@ -137,7 +137,7 @@ mod tests {
                 .help
                 .as_ref()
                 .unwrap()
-                .starts_with("did you mean 'INT'?"),
+                .starts_with("one of: BOOLEAN, "),
             "{problems:?}"
         );
     }

@@ -1,6 +1,6 @@
 //! What is wrong with a pipeline file, all of it at once: each with its place, an excerpt, the reason and a cure.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{collections::HashSet, fmt, path::Path, sync::Arc};
 
 use miette::{LabeledSpan, NamedSource, SourceCode};
 use millstream_sdk::{ConfigPath, Problem};
@@ -153,7 +153,8 @@ impl SourceText {
 
     pub(crate) fn diagnostics(&self, mut marks: Vec<Mark>) -> Diagnostics {
         marks.sort_by_key(|mark| mark.span.start);
-        marks.dedup_by(|b, a| a.span == b.span && a.message == b.message);
+        let mut said = HashSet::new();
+        marks.retain(|mark| said.insert((mark.span.clone(), mark.message.clone())));
         let total = marks.len();
         marks.truncate(MAX_SHOWN);
         Diagnostics {

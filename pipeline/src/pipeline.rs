@@ -462,7 +462,7 @@ impl ProcessorEntry {
     /// A problem of the configuration where the user wrote it.
     pub(crate) fn trace(&self, problem: Problem) -> Problem {
         match &self.shorthand {
-            Some(shorthand) => shorthand.trace(problem),
+            Some(shorthand) => shorthand.trace(problem, self.config.path()),
             None => problem,
         }
     }

@@ -50,8 +50,11 @@ impl Shorthand {
         this
     }
 
-    /// The same problem where the user wrote what is wrong.
-    pub(crate) fn trace(&self, mut problem: Problem) -> Problem {
+    /// The same problem where the user wrote what is wrong. `sql`: the path that no user wrote.
+    pub(crate) fn trace(&self, mut problem: Problem, sql: &ConfigPath) -> Problem {
+        if problem.path != *sql {
+            return problem;
+        }
         let Some((line, column)) = problem.within.take() else {
             problem.path = self.node.clone();
             return problem;
@@ -113,8 +116,8 @@ mod tests {
              FROM \"cdc.orders\"\nWHERE (\nstatus = 'PAID' -- only\n)"
         );
         let at = |line, column| {
-            let problem =
-                shorthand.trace(Problem::new(node.clone().key("sql"), "wrong").within(line, column));
+            let sql = node.clone().key("sql");
+            let problem = shorthand.trace(Problem::new(sql.clone(), "wrong").within(line, column), &sql);
             (problem.path.to_string(), problem.within)
         };
         assert_eq!(at(5, 3), ("processors.paid.select.total".into(), Some((2, 3))));

@@ -94,6 +94,7 @@ impl<'a> Checker<'a> {
             marks.extend(mark);
             return;
         }
+        let mut meant = Vec::new();
         for (key, node) in entries {
             let path = place.path.clone().key(&key.text);
             let place = Place {
@@ -103,12 +104,16 @@ impl<'a> Checker<'a> {
             };
             match shape.property(&key.text).or(shape.others) {
                 Some(property) => self.check(&place, property, marks),
-                None if shape.closed => marks.push(unknown_key(key, &place.path, &shape)),
+                None if shape.closed => {
+                    meant.extend(nearest(&key.text, shape.names()).map(|(name, _)| name));
+                    marks.push(unknown_key(key, &place.path, &shape));
+                }
                 None => {}
             }
         }
         for name in &shape.required {
-            if !entries.iter().any(|(key, _)| key.text == *name) {
+            // Not missing if it is there with a slip of the pen.
+            if place.node.get(name).is_none() && !meant.contains(name) {
                 let help = shape.property(name).and_then(|schema| self.about(schema));
                 let mark = self.mark(place, format!("missing key '{name}'"));
                 marks.push(Mark { help, ..mark });
@@ -354,7 +359,7 @@ impl<'a> Checker<'a> {
         };
         match &node.data {
             Data::Number(_) | Data::Bool(_) if wants("string") => {
-                Some("a quantity needs its unit (30s, 64MB); any other text that looks like a number or boolean is quoted".into())
+                Some("quote it, or add its unit (30s, 64MB)".into())
             }
             Data::Text(text) if wants("boolean") => match text.to_lowercase().as_str() {
                 "yes" | "on" | "y" => Some("write true".into()),
@@ -412,6 +417,7 @@ impl<'a> Checker<'a> {
     fn unknown_word(&self, place: &Place<'_>, words: &[&Value]) -> Mark {
         let found = match &place.node.data {
             Data::Text(text) => format!("'{text}'"),
+            Data::Number(number) => number.to_string(),
             _ => found(place.node),
         };
         let known: Vec<String> = words.iter().map(|word| bare(word)).collect();
@@ -425,7 +431,8 @@ impl<'a> Checker<'a> {
             millstream_sdk::PathSegment::Index(_) => String::new(),
         });
         let message = format!("unknown value {found}{}", key.unwrap_or_default());
-        let help = did_you_mean(&given, known.iter().map(String::as_str));
+        let text = words.iter().filter_map(|word| word.as_str());
+        let help = did_you_mean(&given, text);
         self.mark(place, message)
             .help(help.unwrap_or_else(|| format!("one of: {}", known.join(", "))))
     }
@@ -451,6 +458,10 @@ impl<'a> Checker<'a> {
 }
 
 impl<'a> Shape<'a> {
+    fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.properties.iter().map(|(name, _)| *name)
+    }
+
     fn property(&self, name: &str) -> Option<&'a Value> {
         self.properties
             .iter()
@@ -460,7 +471,7 @@ impl<'a> Shape<'a> {
 }
 
 fn unknown_key(key: &Key, path: &ConfigPath, shape: &Shape<'_>) -> Mark {
-    let known = || shape.properties.iter().map(|(name, _)| *name);
+    let known = || shape.names();
     if later::is_key(path) && nearest(&key.text, known()).is_none_or(|(_, distance)| distance > 0) {
         let message = format!("'{}' is not available in this version", key.text);
         return Mark::new(key.span.clone(), message)

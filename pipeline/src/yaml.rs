@@ -153,7 +153,14 @@ impl<'a> Builder<'a> {
             .byte_offset()
             .unwrap_or(self.text.len())
             .min(self.text.len());
-        Mark::new(at..at, format!("not valid YAML: {}", error.info()))
+        let mark = Mark::new(at..at, format!("not valid YAML: {}", error.info()));
+        let line_start = self.text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+        match self.text[line_start..].lines().next() {
+            Some(line) if line.contains("${") => {
+                mark.help("inside of { } and [ ] a reference is quoted: \"${env.X}\"")
+            }
+            _ => mark,
+        }
     }
 
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Mark> {

@@ -1,0 +1,8 @@
+//! The pipeline format from the outside: text in, plan or diagnostics out.
+
+mod anything;
+mod fakes;
+mod json_schema;
+mod plans;
+mod problems;
+mod references;
