@@ -134,7 +134,7 @@ fn any_schema(format: ValueFormat) -> StreamSchema {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(CASES))]
+    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_encoded_decodes_to_the_same(format in formats(), batch in batches()) {

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use datafusion_sql::sqlparser::{
     ast::{
         Expr, GroupByExpr, ObjectName, Query, Select, SelectItem, SetExpr, Spanned, TableFactor, Visit,
-        Visitor,
+        Visitor, visit_expressions,
     },
     tokenizer::Span,
 };
@@ -19,6 +19,22 @@ pub(crate) fn refusals(query: &Query) -> Vec<Fault> {
     debug_assert!(flow.is_continue());
     refusals.unnamed_columns(query);
     refusals.faults
+}
+
+/// Where the query first names a column. (DataFusion's errors do not always say it.)
+pub(crate) fn place_of_column(query: &Query, column: &str) -> Option<Span> {
+    let flow = visit_expressions(query, |expr| {
+        let name = match expr {
+            Expr::Identifier(name) => Some(name),
+            Expr::CompoundIdentifier(path) => path.last(),
+            _ => None,
+        };
+        match name.filter(|name| name.value == column) {
+            Some(_) => ControlFlow::Break(expr.span()),
+            None => ControlFlow::Continue(()),
+        }
+    });
+    flow.break_value()
 }
 
 #[derive(Default)]

@@ -95,14 +95,11 @@ fn numbers(place: &str) -> Option<(usize, usize)> {
 
 impl From<DataFusionError> for Fault {
     fn from(error: DataFusionError) -> Self {
-        match error.find_root() {
-            DataFusionError::SchemaError(schema_error, _) => {
-                if let SchemaError::FieldNotFound { field, valid_fields } = schema_error.as_ref() {
-                    return unknown_column(field, valid_fields);
-                }
-            }
-            DataFusionError::SQL(error, _) => return error.as_ref().clone().into(),
-            _ => {}
+        if let DataFusionError::SQL(error, _) = error.find_root() {
+            return error.as_ref().clone().into();
+        }
+        if let Some((column, known)) = field_not_found(&error) {
+            return unknown_column(column, known);
         }
         match error.diagnostic() {
             Some(diagnostic) => from_diagnostic(diagnostic),
@@ -123,15 +120,28 @@ fn from_diagnostic(diagnostic: &Diagnostic) -> Fault {
     }
 }
 
-fn unknown_column(field: &Column, valid_fields: &[Column]) -> Fault {
-    let names = || valid_fields.iter().map(Column::name);
-    let help = match nearest(&field.name, names()) {
+/// The column that the query names and that is not there, if that is the error.
+pub(crate) fn missing_column(error: &DataFusionError) -> Option<&Column> {
+    field_not_found(error).map(|(column, _)| column)
+}
+
+fn field_not_found(error: &DataFusionError) -> Option<(&Column, &[Column])> {
+    let DataFusionError::SchemaError(schema_error, _) = error.find_root() else {
+        return None;
+    };
+    match schema_error.as_ref() {
+        SchemaError::FieldNotFound { field, valid_fields } => Some((field, valid_fields)),
+        _ => None,
+    }
+}
+
+fn unknown_column(column: &Column, known: &[Column]) -> Fault {
+    let names = || known.iter().map(Column::name);
+    let help = match nearest(&column.name, names()) {
         Some(name) => did_you_mean(name),
         None => format!("known columns: {}", names().collect::<Vec<_>>().join(", ")),
     };
-    Fault::new(format!("there is no column '{}'", field.name))
-        .help(help)
-        .at_span(field.spans().first())
+    Fault::new(format!("there is no column '{}'", column.name)).help(help)
 }
 
 /// What DataFusion says, without the names of its error classes.

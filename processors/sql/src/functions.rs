@@ -123,6 +123,8 @@ pub(crate) fn refusal(name: &str) -> Option<Fault> {
             .help("a processor sees one record at a time: use expressions of its columns")
     } else if is_one_of(WINDOWS, &lower) {
         Fault::new(format!("{lower}() needs state: windows are not available yet"))
+    } else if lower == "unnest" {
+        Fault::new("unnest() makes several records of one: it is not available yet")
     } else {
         let unknown = Fault::new(format!("there is no function '{name}'"));
         let known = SCALAR.keys().chain(HIGHER_ORDER.keys()).map(String::as_str);

@@ -11,7 +11,6 @@ use datafusion_common::{
 };
 use datafusion_expr::{
     AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF,
-    builder::LogicalTableSource,
     execution_props::ExecutionProps,
     physical_planning_context::PhysicalPlanningContext,
     planner::{ContextProvider, ExprPlanner},
@@ -30,7 +29,7 @@ use millstream_sdk::StreamSchema;
 
 use crate::{
     clauses,
-    fault::Fault,
+    fault::{Fault, missing_column},
     functions,
     input::{Meta, Scan, table},
     operator::{Filter, Operator, Project},
@@ -53,10 +52,19 @@ pub(crate) fn plan(mut query: Box<Query>, name: &str, stream: &StreamSchema) -> 
     if !refusals.is_empty() {
         return Err(refusals);
     }
+    let written = query.clone();
     hide_meta_columns(&mut query, stream);
     let context = Context::new(name, stream);
     logical_plan(*query, &context)
-        .map_err(Fault::from)
+        .map_err(|error| {
+            let missing =
+                missing_column(&error).and_then(|column| clauses::place_of_column(&written, &column.name));
+            let fault = Fault::from(error);
+            match missing {
+                Some(span) => fault.at(span),
+                None => fault,
+            }
+        })
         .and_then(|plan| compile(&plan, stream, &context))
         .map_err(|fault| vec![fault])
 }
@@ -214,7 +222,7 @@ impl Chain<'_> {
                 self.steps.push(format!("keep where {}", filter.predicate));
                 Ok(read)
             }
-            LogicalPlan::TableScan(scan) if scan.filters.is_empty() && scan.fetch.is_none() => {
+            LogicalPlan::TableScan(scan) if scan.filters.is_empty() => {
                 let all = || (0..scan.source.schema().fields().len()).collect();
                 Ok(scan.projection.clone().unwrap_or_else(all))
             }
@@ -270,10 +278,19 @@ impl Context {
         options.execution.time_zone = Some("UTC".into());
         Self {
             name: name.to_owned(),
-            table: Arc::new(LogicalTableSource::new(Arc::new(table(stream)))),
+            table: Arc::new(Table(Arc::new(table(stream)))),
             options: Arc::new(options),
             expr_planners: functions::expr_planners(),
         }
+    }
+}
+
+/// What the planner sees of a stream. It takes no filters: they stay in the plan and become operators.
+struct Table(SchemaRef);
+
+impl TableSource for Table {
+    fn schema(&self) -> SchemaRef {
+        self.0.clone()
     }
 }
 

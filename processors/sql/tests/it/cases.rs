@@ -88,7 +88,7 @@ fn works_with_text() {
     check("origin ~ '^E.R$'", UA, "true");
     check("regexp_replace(origin, '[EW]', 'x', 'g')", UA, r#""xxR""#);
     check("regexp_like(carrier, 'A')", UA, "true");
-    check("md5(carrier)", UA, r#""1a23d77c36e5cbbc01fd2caefdca8b25""#);
+    check("md5(carrier)", UA, r#""3943d8795e03e8e3307b5b71eac1b669""#);
     check("array_to_string([carrier, origin], '/')", UA, r#""UA/EWR""#);
     check("array_length(string_to_array('a b c', ' '))", UA, "3");
     check("encode(raw, 'hex')", UA, r#""0001""#);
@@ -119,7 +119,7 @@ fn works_with_time() {
         AA,
         r#""2013-04-01T00:15:00Z""#,
     );
-    check("day + INTERVAL '1 month'", UA, r#""2013-02-01T00:00:00""#);
+    check("day + INTERVAL '1 month'", UA, r#""2013-02-01""#);
     check("time_hour > TIMESTAMP '2013-02-01T00:00:00Z'", AA, "true");
     check("day >= DATE '2013-02-01'", UA, "false");
     check("to_char(day, '%d.%m.%Y')", UA, r#""01.01.2013""#);
@@ -128,7 +128,7 @@ fn works_with_time() {
     check(
         "date_bin(INTERVAL '6 hours', time_hour)",
         AA,
-        r#""2013-03-31T18:00:00Z""#,
+        r#""2013-03-31T18:00:00.000000000Z""#,
     );
 }
 
@@ -246,6 +246,17 @@ fn a_row_that_fails_is_rejected_and_the_rest_goes_on() {
         processed.rejected[1].record.value.as_deref(),
         Some(rows[2].as_bytes())
     );
+}
+
+#[test]
+fn an_expression_that_can_only_fail_rejects_every_row() {
+    let processed = run("SELECT 1 / 0 AS x, carrier FROM flights", &[UA, AA]);
+    let reasons: Vec<_> = processed
+        .rejected
+        .iter()
+        .map(|rejected| rejected.reason.as_str())
+        .collect();
+    assert_eq!(reasons, ["divide by zero error"; 2]);
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn what_needs_state_is_refused_by_name() {
     );
     check(
         "SELECT unnest([1, 2]) AS x FROM flights",
-        &["this query needs 'Unnest', which is not available yet"],
+        &["unnest() makes several records of one: it is not available yet"],
     );
 }
 
