@@ -6,7 +6,7 @@ use miette::{LabeledSpan, NamedSource, SourceCode};
 use millstream_sdk::{ConfigPath, Problem};
 use serde::Serialize;
 
-use crate::yaml::{Node, Span, first_line};
+use crate::tree::{Node, Span, first_line};
 
 /// Problems shown; a file that is wrong from end to end is not listed in full.
 const MAX_SHOWN: usize = 50;

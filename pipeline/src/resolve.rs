@@ -1,21 +1,20 @@
 //! From checked nodes to a plan: every name becomes a topic, every topic gets a type, every node is fitted to its
 //! topics. All problems at once; what depends on something wrong is left out silently.
 
+mod topics;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use millstream_sdk::{ConfigPath, Output, Problem, StreamDesc, StreamSchema, ValueFormat};
+use millstream_sdk::{ConfigPath, Output, Problem, StreamDesc, ValueFormat};
 use millstream_types::TopicName;
 
+use self::topics::{Edge, Topic, fill, placeholder, topic_path};
 use crate::{
-    BadRecords, Diagnostics, Pipeline, Plan, PlannedTopic, ProcessorNode, SinkNode, SourceNode,
-    pipeline::{ProcessorEntry, SinkEntry, SourceEntry, unknown_name},
+    BadRecords, Diagnostics, Pipeline, Plan, ProcessorNode, SinkNode, SourceNode,
+    pipeline::{ProcessorEntry, SinkEntry, SourceEntry},
     policy,
     spec::TopicSpec,
 };
-
-const DEFAULT_PARTITIONS: i32 = 1;
-/// Dead letters are few, and one partition keeps them in order.
-const DEAD_LETTER_PARTITIONS: i32 = 1;
 
 impl Pipeline {
     /// Resolves topics and types. `discovered`: what `discover` of each source answered, by the source's name.
@@ -60,28 +59,6 @@ struct Planner<'p> {
     /// Patterns of sources whose streams are not known: text before and after the placeholder.
     undiscovered: Vec<(String, String)>,
     problems: Vec<Problem>,
-}
-
-#[derive(Default)]
-struct Topic {
-    schema: Edge,
-    /// The node that gave the type, for messages.
-    typed_by: String,
-    partitions: Option<i32>,
-    config: BTreeMap<String, String>,
-    /// A node reads or writes it.
-    used: bool,
-}
-
-/// The type of a topic.
-#[derive(Default)]
-enum Edge {
-    /// Its writer has not been planned yet.
-    #[default]
-    Pending,
-    /// Something is wrong with its writer: said there.
-    Broken,
-    Typed(StreamSchema),
 }
 
 impl<'p> Planner<'p> {
@@ -335,118 +312,6 @@ impl<'p> Planner<'p> {
         self.read_topic(name, entry.config.path(), within)
     }
 
-    /// The topic that a name stands for: of a stream, or its own.
-    fn read_topic(
-        &mut self,
-        name: &str,
-        path: &ConfigPath,
-        within: Option<(usize, usize)>,
-    ) -> Option<TopicName> {
-        let stream = self.pipeline.streams.iter().find(|stream| stream.name == name);
-        let topic = match stream {
-            Some(stream) => Some(stream.topic.clone()),
-            None => TopicName::new(name)
-                .ok()
-                .filter(|topic| self.topics.contains_key(topic)),
-        };
-        if let Some(topic) = topic {
-            self.topic(&topic).used = true;
-            return Some(topic);
-        }
-        let maybe_later = |(before, after): &(String, String)| {
-            name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after)
-        };
-        if !self.undiscovered.iter().any(maybe_later) {
-            let streams = self.pipeline.streams.iter().map(|stream| stream.name.as_str());
-            let known = self.topics.keys().map(TopicName::as_str).chain(streams);
-            let mut problem = unknown_name("the topic", name, known, path.clone());
-            problem.within = within;
-            self.problems.push(problem);
-        }
-        None
-    }
-
-    /// Enters a topic that a node writes.
-    fn written_topic(&mut self, name: &str, into: &TopicSpec, path: &ConfigPath) -> Option<TopicName> {
-        let at = |key: &str| {
-            if into.short {
-                path.clone()
-            } else {
-                path.clone().key(key)
-            }
-        };
-        let name = match TopicName::new(name) {
-            Ok(name) if name.is_internal() => {
-                let problem = Problem::new(
-                    at("topic"),
-                    format!("the topic '{name}' belongs to Millstream itself"),
-                );
-                self.problems
-                    .push(problem.help("choose a name that does not begin with '__'"));
-                return None;
-            }
-            Ok(name) => name,
-            Err(error) => {
-                self.problems.push(Problem::new(at("topic"), error));
-                return None;
-            }
-        };
-        let partitions = into.partitions.map(|partitions| i32::from(partitions.0));
-        let config: Vec<_> = into
-            .config
-            .iter()
-            .map(|(key, value)| (key.clone(), value.to_string()))
-            .collect();
-        let topic = self.topic(&name);
-        topic.used = true;
-        let clash = matches!((topic.partitions, partitions), (Some(a), Some(b)) if a != b);
-        let other = topic.partitions;
-        topic.partitions = other.or(partitions);
-        topic.config.extend(config);
-        if let (true, Some(other)) = (clash, other) {
-            let message = format!("another node gives the topic '{name}' {other} partitions");
-            self.problems.push(Problem::new(at("partitions"), message));
-        }
-        Some(name)
-    }
-
-    fn set_type(&mut self, name: &TopicName, schema: StreamSchema, by: &str, path: &ConfigPath) {
-        let topic = self.topic(name);
-        match &topic.schema {
-            Edge::Typed(known) if *known != schema => {
-                let message = format!(
-                    "the topic '{name}' is given another type by '{}': {}",
-                    topic.typed_by,
-                    difference(known, &schema)
-                );
-                let help = "all that is written to one topic must have the same columns and format";
-                self.problems.push(Problem::new(path.clone(), message).help(help));
-            }
-            Edge::Typed(_) => {}
-            Edge::Pending | Edge::Broken => {
-                topic.schema = Edge::Typed(schema);
-                topic.typed_by = by.into();
-            }
-        }
-    }
-
-    fn break_if_pending(&mut self, topic: Option<&TopicName>) {
-        if let Some(topic) = topic.and_then(|topic| self.topics.get_mut(topic))
-            && matches!(topic.schema, Edge::Pending)
-        {
-            topic.schema = Edge::Broken;
-        }
-    }
-
-    fn check_key(&mut self, into: &TopicSpec, schema: &StreamSchema, path: &ConfigPath) {
-        let Some(key) = &into.key else { return };
-        if schema.columns.column_with_name(key).is_none() {
-            let known = schema.columns.fields().iter().map(|field| field.name().as_str());
-            self.problems
-                .push(unknown_name("the column", key, known, path.clone().key("key")));
-        }
-    }
-
     fn policy(
         &mut self,
         node: &str,
@@ -469,77 +334,12 @@ impl<'p> Planner<'p> {
             }
         }
     }
-
-    /// Dead letters have no type: nothing else may be written where they go.
-    fn check_dead_letters(&mut self) {
-        for (topic, path) in &self.dead_letters {
-            if self
-                .topics
-                .get(topic)
-                .is_some_and(|topic| !topic.typed_by.starts_with("streams.") && topic.used)
-            {
-                let message = format!("the topic '{topic}' holds records and dead letters");
-                let help = "give the dead letters a topic of their own: on_error: { then: { dlq: <topic> } }";
-                self.problems.push(Problem::new(path.clone(), message).help(help));
-            }
-        }
-    }
-
-    fn planned_topics(self) -> Vec<PlannedTopic> {
-        let default = self.pipeline.defaults.partitions;
-        let default = default.map_or(DEFAULT_PARTITIONS, |partitions| i32::from(partitions.0));
-        let used = self.topics.into_iter().filter(|(_, topic)| topic.used);
-        let mut planned: BTreeMap<TopicName, PlannedTopic> = used
-            .map(|(name, topic)| {
-                let partitions = topic.partitions.unwrap_or(default);
-                (
-                    name.clone(),
-                    PlannedTopic {
-                        name,
-                        partitions,
-                        config: topic.config,
-                    },
-                )
-            })
-            .collect();
-        for name in self.dead_letters.into_keys() {
-            planned.entry(name.clone()).or_insert_with(|| PlannedTopic {
-                name,
-                partitions: DEAD_LETTER_PARTITIONS,
-                config: BTreeMap::new(),
-            });
-        }
-        planned.into_values().collect()
-    }
-
-    fn topic(&mut self, name: &TopicName) -> &mut Topic {
-        self.topics.entry(name.clone()).or_default()
-    }
 }
 
 fn output(into: &TopicSpec) -> Output {
     Output {
         key: into.key.clone(),
         format: into.format.clone().map(ValueFormat::from),
-    }
-}
-
-/// The text before and after `{stream}` or `{table}`.
-fn placeholder(pattern: &str) -> Option<(&str, &str)> {
-    pattern
-        .split_once("{stream}")
-        .or_else(|| pattern.split_once("{table}"))
-}
-
-fn fill(pattern: &str, stream: &str) -> String {
-    pattern.replace("{stream}", stream).replace("{table}", stream)
-}
-
-fn topic_path(into: &ConfigPath, short: bool) -> ConfigPath {
-    if short {
-        into.clone()
-    } else {
-        into.clone().key("topic")
     }
 }
 
@@ -564,31 +364,6 @@ fn cycle(blocked: &[usize], writes_input: impl Fn(usize, usize) -> bool) -> Vec<
         .map_or(0, |(n, _)| n);
     way.rotate_left(first);
     way
-}
-
-/// The first thing in which two types differ, for people.
-fn difference(known: &StreamSchema, other: &StreamSchema) -> String {
-    if known.format != other.format {
-        return "the formats differ".into();
-    }
-    let (a, b) = (known.columns.fields(), other.columns.fields());
-    for (x, y) in a.iter().zip(b.iter()) {
-        if x.name() != y.name() {
-            return format!("column '{}' there, '{}' here", x.name(), y.name());
-        }
-        if x.data_type() != y.data_type() {
-            return format!(
-                "column '{}' is {} there, {} here",
-                x.name(),
-                x.data_type(),
-                y.data_type()
-            );
-        }
-        if x.is_nullable() != y.is_nullable() {
-            return format!("column '{}' may be NULL on one side only", x.name());
-        }
-    }
-    format!("{} columns there, {} here", a.len(), b.len())
 }
 
 /// Line and column (from 1) of a table's name behind FROM, as far as plain text shows it.

@@ -5,21 +5,24 @@
 //! `$ref`, `oneOf`/`anyOf` told apart by kind, tag or key, `allOf`, minima and maxima. What else a schema says
 //! (patterns, formats) is left to the typed reading that follows.
 
-use std::fmt::Write;
+mod keywords;
+mod wording;
 
 use millstream_sdk::ConfigPath;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use self::{
+    keywords::{alternatives, is_kind, kinds, out_of_range, tag_of, words},
+    wording::{list, unknown_key},
+};
 use crate::{
     diagnostics::Mark,
-    later,
-    suggest::{did_you_mean, nearest},
-    yaml::{Data, Key, Node, Span, first_line},
+    suggest::nearest,
+    tree::{Data, Key, Node, Span, first_line},
 };
 
 /// References to definitions may form a chain, never a long one.
 const MAX_REFERENCES: usize = 16;
-const MAX_LISTED: usize = 16;
 
 /// Everything in `root` that its schema does not allow.
 pub(crate) fn check(root: &Node, schema: &Value, text: &str) -> Vec<Mark> {
@@ -335,117 +338,6 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn wrong_kind(&self, place: &Place<'_>, schemas: &[&Value]) -> Mark {
-        let mut wanted: Vec<String> = Vec::new();
-        for schema in schemas {
-            let name = self.kind_name(schema);
-            if !wanted.contains(&name) && name != "nothing" {
-                wanted.push(name);
-            }
-        }
-        let wanted = wanted.join(" or ");
-        let mark = self.mark(place, format!("expected {wanted}, found {}", found(place.node)));
-        match self.kind_help(place.node, schemas) {
-            Some(help) => mark.help(help),
-            None => mark,
-        }
-    }
-
-    fn kind_help(&self, node: &Node, schemas: &[&Value]) -> Option<String> {
-        let wants = |kind: &str| {
-            schemas
-                .iter()
-                .any(|s| kinds(self.resolve(s)).is_some_and(|k| k.contains(&kind)))
-        };
-        match &node.data {
-            Data::Number(_) | Data::Bool(_) if wants("string") => {
-                Some("quote it, or add its unit (30s, 64MB)".into())
-            }
-            Data::Text(text) if wants("boolean") => match text.to_lowercase().as_str() {
-                "yes" | "on" | "y" => Some("write true".into()),
-                "no" | "off" | "n" => Some("write false".into()),
-                _ => None,
-            },
-            Data::Text(text) if wants("integer") || wants("number") => {
-                text.parse::<f64>().is_ok().then(|| "remove the quotes".into())
-            }
-            Data::Null => Some("give a value, or remove the key".into()),
-            _ => None,
-        }
-    }
-
-    /// What a schema asks for, in words: a text schema may say it in its title.
-    fn kind_name(&self, schema: &Value) -> String {
-        let schema = self.resolve(schema);
-        if let Some(words) = words(schema) {
-            return match words.as_slice() {
-                [word] => format!("'{}'", bare(word)),
-                words => format!("one of {}", list(words)),
-            };
-        }
-        let title = schema.get("title").and_then(Value::as_str);
-        let kinds = kinds(schema).unwrap_or_default();
-        if let (Some(title), true) = (title, kinds.contains(&"string")) {
-            return title.into();
-        }
-        if let (Some(branches), true) = (alternatives(schema), kinds.is_empty()) {
-            let mut names: Vec<String> = branches.iter().map(|branch| self.kind_name(branch)).collect();
-            names.retain(|name| name != "nothing");
-            names.dedup();
-            return names.join(" or ");
-        }
-        let names = kinds
-            .iter()
-            .filter(|kind| **kind != "null")
-            .map(|kind| match *kind {
-                "string" => "a text",
-                "integer" => "a whole number",
-                "number" => "a number",
-                "boolean" => "true or false",
-                "array" => "a list",
-                "object" => "a mapping",
-                other => other,
-            });
-        let names: Vec<&str> = names.collect();
-        if names.is_empty() {
-            "nothing".into()
-        } else {
-            names.join(" or ")
-        }
-    }
-
-    fn unknown_word(&self, place: &Place<'_>, words: &[&Value]) -> Mark {
-        let found = match &place.node.data {
-            Data::Text(text) => format!("'{text}'"),
-            Data::Number(number) => number.to_string(),
-            _ => found(place.node),
-        };
-        let known: Vec<String> = words.iter().map(|word| bare(word)).collect();
-        let given = bare(&place.node.to_json());
-        if later::is_kind(&place.path, &given) {
-            let mark = self.mark(place, format!("{found} is not available in this version"));
-            return mark.help(format!("available: {}", known.join(", ")));
-        }
-        let key = place.path.0.last().map(|segment| match segment {
-            millstream_sdk::PathSegment::Key(key) => format!(" for '{key}'"),
-            millstream_sdk::PathSegment::Index(_) => String::new(),
-        });
-        let message = format!("unknown value {found}{}", key.unwrap_or_default());
-        let text = words.iter().filter_map(|word| word.as_str());
-        let help = did_you_mean(&given, text);
-        self.mark(place, message)
-            .help(help.unwrap_or_else(|| format!("one of: {}", known.join(", "))))
-    }
-
-    fn about(&self, schema: &Value) -> Option<String> {
-        let about = schema
-            .get("description")
-            .or_else(|| self.resolve(schema).get("description"))?
-            .as_str()?;
-        let sentence = about.split("\n\n").next().unwrap_or_default().replace('\n', " ");
-        Some(sentence)
-    }
-
     /// At the value if it is a scalar, else at its key.
     fn mark(&self, place: &Place<'_>, message: impl Into<String>) -> Mark {
         let scalar = !matches!(place.node.data, Data::Map(_) | Data::List(_) | Data::Null);
@@ -468,116 +360,4 @@ impl<'a> Shape<'a> {
             .find(|(key, _)| *key == name)
             .map(|(_, schema)| *schema)
     }
-}
-
-fn unknown_key(key: &Key, path: &ConfigPath, shape: &Shape<'_>) -> Mark {
-    let known = || shape.names();
-    if later::is_key(path) && nearest(&key.text, known()).is_none_or(|(_, distance)| distance > 0) {
-        let message = format!("'{}' is not available in this version", key.text);
-        return Mark::new(key.span.clone(), message)
-            .at(path)
-            .help("remove it; the reference lists what is built");
-    }
-    let mark = Mark::new(key.span.clone(), format!("unknown key '{}'", key.text)).at(path);
-    mark.help(did_you_mean(&key.text, known()).unwrap_or_else(|| {
-        let mut help = String::from("known keys: ");
-        for (n, name) in known().enumerate() {
-            match n {
-                0 => help.push_str(name),
-                MAX_LISTED => {
-                    help.push_str(", …");
-                    break;
-                }
-                _ => _ = write!(help, ", {name}"),
-            }
-        }
-        help
-    }))
-}
-
-fn alternatives(schema: &Value) -> Option<&[Value]> {
-    let branches = schema.get("oneOf").or_else(|| schema.get("anyOf"))?;
-    branches.as_array().map(Vec::as_slice)
-}
-
-/// The values that a schema lists: `const`, `enum`, or branches of nothing but these.
-fn words(schema: &Value) -> Option<Vec<&Value>> {
-    if let Some(word) = schema.get("const") {
-        return Some(vec![word]);
-    }
-    if let Some(Value::Array(words)) = schema.get("enum") {
-        return Some(words.iter().collect());
-    }
-    let branches = schema.get("oneOf")?.as_array()?;
-    let words: Option<Vec<Vec<&Value>>> = branches.iter().map(words).collect();
-    words.map(|words| words.into_iter().flatten().collect())
-}
-
-fn kinds(schema: &Value) -> Option<Vec<&str>> {
-    match schema.get("type")? {
-        Value::String(kind) => Some(vec![kind]),
-        Value::Array(kinds) => Some(kinds.iter().filter_map(Value::as_str).collect()),
-        _ => None,
-    }
-}
-
-/// The property that tells objects apart: in every branch a constant.
-fn tag_of<'a>(branches: &[&'a Value]) -> Option<&'a str> {
-    let properties = branches.first()?.get("properties")?.as_object()?;
-    let constant = |branch: &Value, name: &str| branch["properties"][name].get("const").is_some();
-    let names: &Map<String, Value> = properties;
-    names
-        .keys()
-        .map(String::as_str)
-        .find(|name| branches.iter().all(|branch| constant(branch, name)))
-}
-
-fn is_kind(node: &Node, kind: &str) -> bool {
-    match &node.data {
-        Data::Unknown => true,
-        Data::Null => kind == "null",
-        Data::Bool(_) => kind == "boolean",
-        Data::Number(number) => kind == "number" || kind == "integer" && !number.is_f64(),
-        Data::Text(_) => kind == "string",
-        Data::List(_) => kind == "array",
-        Data::Map(_) => kind == "object",
-    }
-}
-
-fn out_of_range(node: &Node, schema: &Value) -> Option<String> {
-    let Data::Number(number) = &node.data else {
-        return None;
-    };
-    let value = number.as_f64()?;
-    let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
-    match (bound("minimum"), bound("maximum")) {
-        (Some(least), _) if value < least => Some(format!("{number} is too small: at least {least}")),
-        (_, Some(most)) if value > most => Some(format!("{number} is too large: at most {most}")),
-        _ => None,
-    }
-}
-
-fn found(node: &Node) -> String {
-    match &node.data {
-        Data::Unknown | Data::Null => "nothing".into(),
-        Data::Bool(value) => format!("the boolean {value}"),
-        Data::Number(number) => format!("the number {number}"),
-        Data::Text(text) if text.chars().count() <= 40 && !text.contains('\n') => {
-            format!("the text '{text}'")
-        }
-        Data::Text(_) => "a text".into(),
-        Data::List(_) => "a list".into(),
-        Data::Map(_) => "a mapping".into(),
-    }
-}
-
-fn bare(word: &Value) -> String {
-    match word {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-fn list(words: &[&Value]) -> String {
-    words.iter().map(|word| bare(word)).collect::<Vec<_>>().join(", ")
 }

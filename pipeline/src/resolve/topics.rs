@@ -1,0 +1,244 @@
+//! The topics of a plan: who writes them, of which type they are, how they are to be created.
+
+use std::collections::BTreeMap;
+
+use millstream_sdk::{ConfigPath, Problem, StreamSchema};
+use millstream_types::TopicName;
+
+use super::Planner;
+use crate::{PlannedTopic, spec::TopicSpec, suggest::unknown_name};
+
+const DEFAULT_PARTITIONS: i32 = 1;
+/// Dead letters are few, and one partition keeps them in order.
+const DEAD_LETTER_PARTITIONS: i32 = 1;
+
+#[derive(Default)]
+pub(super) struct Topic {
+    pub(super) schema: Edge,
+    /// The node that gave the type, for messages.
+    pub(super) typed_by: String,
+    pub(super) partitions: Option<i32>,
+    pub(super) config: BTreeMap<String, String>,
+    /// A node reads or writes it.
+    pub(super) used: bool,
+}
+
+/// The type of a topic.
+#[derive(Default)]
+pub(super) enum Edge {
+    /// Its writer has not been planned yet.
+    #[default]
+    Pending,
+    /// Something is wrong with its writer: said there.
+    Broken,
+    Typed(StreamSchema),
+}
+
+impl Planner<'_> {
+    /// The topic that a name stands for: of a stream, or its own.
+    pub(super) fn read_topic(
+        &mut self,
+        name: &str,
+        path: &ConfigPath,
+        within: Option<(usize, usize)>,
+    ) -> Option<TopicName> {
+        let stream = self.pipeline.streams.iter().find(|stream| stream.name == name);
+        let topic = match stream {
+            Some(stream) => Some(stream.topic.clone()),
+            None => TopicName::new(name)
+                .ok()
+                .filter(|topic| self.topics.contains_key(topic)),
+        };
+        if let Some(topic) = topic {
+            self.topic(&topic).used = true;
+            return Some(topic);
+        }
+        let maybe_later = |(before, after): &(String, String)| {
+            name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after)
+        };
+        if !self.undiscovered.iter().any(maybe_later) {
+            let streams = self.pipeline.streams.iter().map(|stream| stream.name.as_str());
+            let known = self.topics.keys().map(TopicName::as_str).chain(streams);
+            let mut problem = unknown_name("the topic", name, known, path.clone());
+            problem.within = within;
+            self.problems.push(problem);
+        }
+        None
+    }
+
+    /// Enters a topic that a node writes.
+    pub(super) fn written_topic(
+        &mut self,
+        name: &str,
+        into: &TopicSpec,
+        path: &ConfigPath,
+    ) -> Option<TopicName> {
+        let at = |key: &str| {
+            if into.short {
+                path.clone()
+            } else {
+                path.clone().key(key)
+            }
+        };
+        let name = match TopicName::new(name) {
+            Ok(name) if name.is_internal() => {
+                let problem = Problem::new(
+                    at("topic"),
+                    format!("the topic '{name}' belongs to Millstream itself"),
+                );
+                self.problems
+                    .push(problem.help("choose a name that does not begin with '__'"));
+                return None;
+            }
+            Ok(name) => name,
+            Err(error) => {
+                self.problems.push(Problem::new(at("topic"), error));
+                return None;
+            }
+        };
+        let partitions = into.partitions.map(|partitions| i32::from(partitions.0));
+        let config: Vec<_> = into
+            .config
+            .iter()
+            .map(|(key, value)| (key.clone(), value.to_string()))
+            .collect();
+        let topic = self.topic(&name);
+        topic.used = true;
+        let clash = matches!((topic.partitions, partitions), (Some(a), Some(b)) if a != b);
+        let other = topic.partitions;
+        topic.partitions = other.or(partitions);
+        topic.config.extend(config);
+        if let (true, Some(other)) = (clash, other) {
+            let message = format!("another node gives the topic '{name}' {other} partitions");
+            self.problems.push(Problem::new(at("partitions"), message));
+        }
+        Some(name)
+    }
+
+    pub(super) fn set_type(&mut self, name: &TopicName, schema: StreamSchema, by: &str, path: &ConfigPath) {
+        let topic = self.topic(name);
+        match &topic.schema {
+            Edge::Typed(known) if *known != schema => {
+                let message = format!(
+                    "the topic '{name}' is given another type by '{}': {}",
+                    topic.typed_by,
+                    difference(known, &schema)
+                );
+                let help = "all that is written to one topic must have the same columns and format";
+                self.problems.push(Problem::new(path.clone(), message).help(help));
+            }
+            Edge::Typed(_) => {}
+            Edge::Pending | Edge::Broken => {
+                topic.schema = Edge::Typed(schema);
+                topic.typed_by = by.into();
+            }
+        }
+    }
+
+    pub(super) fn break_if_pending(&mut self, topic: Option<&TopicName>) {
+        if let Some(topic) = topic.and_then(|topic| self.topics.get_mut(topic))
+            && matches!(topic.schema, Edge::Pending)
+        {
+            topic.schema = Edge::Broken;
+        }
+    }
+
+    pub(super) fn check_key(&mut self, into: &TopicSpec, schema: &StreamSchema, path: &ConfigPath) {
+        let Some(key) = &into.key else { return };
+        if schema.columns.column_with_name(key).is_none() {
+            let known = schema.columns.fields().iter().map(|field| field.name().as_str());
+            self.problems
+                .push(unknown_name("the column", key, known, path.clone().key("key")));
+        }
+    }
+
+    /// Dead letters have no type: nothing else may be written where they go.
+    pub(super) fn check_dead_letters(&mut self) {
+        for (topic, path) in &self.dead_letters {
+            if self
+                .topics
+                .get(topic)
+                .is_some_and(|topic| !topic.typed_by.starts_with("streams.") && topic.used)
+            {
+                let message = format!("the topic '{topic}' holds records and dead letters");
+                let help = "give the dead letters a topic of their own: on_error: { then: { dlq: <topic> } }";
+                self.problems.push(Problem::new(path.clone(), message).help(help));
+            }
+        }
+    }
+
+    pub(super) fn planned_topics(self) -> Vec<PlannedTopic> {
+        let default = self.pipeline.defaults.partitions;
+        let default = default.map_or(DEFAULT_PARTITIONS, |partitions| i32::from(partitions.0));
+        let used = self.topics.into_iter().filter(|(_, topic)| topic.used);
+        let mut planned: BTreeMap<TopicName, PlannedTopic> = used
+            .map(|(name, topic)| {
+                let partitions = topic.partitions.unwrap_or(default);
+                (
+                    name.clone(),
+                    PlannedTopic {
+                        name,
+                        partitions,
+                        config: topic.config,
+                    },
+                )
+            })
+            .collect();
+        for name in self.dead_letters.into_keys() {
+            planned.entry(name.clone()).or_insert_with(|| PlannedTopic {
+                name,
+                partitions: DEAD_LETTER_PARTITIONS,
+                config: BTreeMap::new(),
+            });
+        }
+        planned.into_values().collect()
+    }
+
+    pub(super) fn topic(&mut self, name: &TopicName) -> &mut Topic {
+        self.topics.entry(name.clone()).or_default()
+    }
+}
+
+/// The text before and after `{stream}` or `{table}`.
+pub(super) fn placeholder(pattern: &str) -> Option<(&str, &str)> {
+    pattern
+        .split_once("{stream}")
+        .or_else(|| pattern.split_once("{table}"))
+}
+
+pub(super) fn fill(pattern: &str, stream: &str) -> String {
+    pattern.replace("{stream}", stream).replace("{table}", stream)
+}
+
+pub(super) fn topic_path(into: &ConfigPath, short: bool) -> ConfigPath {
+    if short {
+        into.clone()
+    } else {
+        into.clone().key("topic")
+    }
+}
+
+/// The first thing in which two types differ, for people.
+fn difference(known: &StreamSchema, other: &StreamSchema) -> String {
+    if known.format != other.format {
+        return "the formats differ".into();
+    }
+    let (a, b) = (known.columns.fields(), other.columns.fields());
+    for (x, y) in a.iter().zip(b.iter()) {
+        if x.name() != y.name() {
+            return format!("column '{}' there, '{}' here", x.name(), y.name());
+        }
+        if x.data_type() != y.data_type() {
+            return format!(
+                "column '{}' is {} there, {} here",
+                x.name(),
+                x.data_type(),
+                y.data_type()
+            );
+        }
+        if x.is_nullable() != y.is_nullable() {
+            return format!("column '{}' may be NULL on one side only", x.name());
+        }
+    }
+    format!("{} columns there, {} here", a.len(), b.len())
+}
