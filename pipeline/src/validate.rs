@@ -222,9 +222,12 @@ impl<'a> Checker<'a> {
             .filter(|branch| self.takes(branch, place.node))
             .collect();
         match (&place.node.data, fitting.as_slice()) {
-            (_, [only]) => Ok(only),
             (_, []) => Err(Some(self.no_branch(place, &branches))),
-            (Data::Map(entries), fitting) => self.choose_object(place, entries, fitting),
+            // Also of one branch the tag is asked first: the keys of another kind would all be unknown.
+            (Data::Map(entries), fitting) if fitting.len() > 1 || tag_of(fitting).is_some() => {
+                self.choose_object(place, entries, fitting)
+            }
+            (_, [only]) => Ok(only),
             (_, fitting) => self.choose_by_trial(place, fitting),
         }
     }

@@ -109,6 +109,13 @@ fn what_is_not_built_yet_is_called_so() {
         &["4:15 'postgres' is not available in this version (available: shelf, tap)"],
     );
     check_rest(
+        "sinks:\n  db: { type: redshift, from: t, url: x }\n  b: { from: t, url: x }\n",
+        &[
+            "4:15 'redshift' is not available in this version (available: bucket)",
+            "5:3 missing key 'type' (one of: bucket)",
+        ],
+    );
+    check_rest(
         "processors:\n  a:\n    sql: SELECT * FROM t\n    emit: final\n    into: u\n",
         &["6:5 'emit' is not available in this version (remove it; the reference lists what is built)"],
     );
