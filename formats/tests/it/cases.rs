@@ -225,3 +225,23 @@ fn keys_are_the_same_from_a_value_and_from_a_column() {
     assert_eq!(key_text(batch.column(0), 0).as_deref(), Some(&b"7"[..]));
     assert_eq!(key_text(batch.column(0), 1), None);
 }
+
+#[test]
+fn numbers_that_json_does_not_have_are_written_by_name() {
+    let schema = schema(ValueFormat::Json, "a double, b real");
+    let check = |json: &str| assert_eq!(decoded(&schema, &[0, 1], json), json);
+    check(r#"{"a":"NaN","b":"-Infinity"}"#);
+    check(r#"{"a":"Infinity","b":"NaN"}"#);
+    check(r#"{"a":-0.0,"b":1e-7}"#);
+}
+
+#[test]
+fn a_batch_of_other_columns_is_not_written() {
+    let json = schema(ValueFormat::Json, "a integer");
+    let other = schema(ValueFormat::Json, "a bigint");
+    let batch = Decoder::new(&other, &[0]).unwrap().decode(&[record("{}")]).batch;
+    assert!(matches!(
+        Encoder::new(&json).unwrap().encode(&batch),
+        Err(FormatError::Mismatch { .. })
+    ));
+}

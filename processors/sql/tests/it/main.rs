@@ -1,5 +1,7 @@
 //! SQL processors as the runtime sees them: through the contract of `sdk`.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
 mod cases;
 mod problems;
 mod properties;
