@@ -1,4 +1,4 @@
-//! SQL names of column types, as they stand in `streams:`.
+//! SQL names of column types, as they stand in `streams:`: the same names with the same meaning as in connectors.
 
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use millstream_sdk::{ConfigPath, Problem, StreamSchema, ValueFormat};
@@ -6,23 +6,48 @@ use serde_json::{Map, Value};
 
 use crate::suggest::did_you_mean;
 
+/// Standard names first, then their synonyms.
 const TYPES: &[(&str, DataType)] = &[
     ("BOOLEAN", DataType::Boolean),
     ("TINYINT", DataType::Int8),
     ("SMALLINT", DataType::Int16),
-    ("INT", DataType::Int32),
     ("INTEGER", DataType::Int32),
     ("BIGINT", DataType::Int64),
+    ("TINYINT UNSIGNED", DataType::UInt8),
+    ("SMALLINT UNSIGNED", DataType::UInt16),
+    ("INTEGER UNSIGNED", DataType::UInt32),
+    ("BIGINT UNSIGNED", DataType::UInt64),
     ("REAL", DataType::Float32),
     ("DOUBLE", DataType::Float64),
-    ("DOUBLE PRECISION", DataType::Float64),
     ("VARCHAR", DataType::Utf8),
+    ("BINARY", DataType::Binary),
+    ("DATE", DataType::Date32),
+    ("BOOL", DataType::Boolean),
+    ("INT8", DataType::Int8),
+    ("INT16", DataType::Int16),
+    ("INT", DataType::Int32),
+    ("INT32", DataType::Int32),
+    ("INT64", DataType::Int64),
+    ("UINT8", DataType::UInt8),
+    ("UINT16", DataType::UInt16),
+    ("INT UNSIGNED", DataType::UInt32),
+    ("UINT32", DataType::UInt32),
+    ("UINT64", DataType::UInt64),
+    ("FLOAT", DataType::Float32),
+    ("FLOAT32", DataType::Float32),
+    ("DOUBLE PRECISION", DataType::Float64),
+    ("FLOAT64", DataType::Float64),
     ("TEXT", DataType::Utf8),
     ("STRING", DataType::Utf8),
+    ("UTF8", DataType::Utf8),
+    ("CHAR", DataType::Utf8),
+    ("VARBINARY", DataType::Binary),
     ("BYTEA", DataType::Binary),
-    ("DATE", DataType::Date32),
-    ("TIMESTAMP", DataType::Timestamp(TimeUnit::Microsecond, None)),
+    ("BLOB", DataType::Binary),
 ];
+
+const HELP: &str = "known types: BOOLEAN, TINYINT, SMALLINT, INTEGER, BIGINT (each also UNSIGNED), REAL, DOUBLE, \
+                    DECIMAL(p, s), VARCHAR, BINARY, DATE, TIMESTAMP(0|3|6|9), TIMESTAMPTZ(0|3|6|9)";
 
 /// A stream's columns as a schema; all problems at once.
 pub(crate) fn schema(columns: &Map<String, Value>, path: &ConfigPath) -> Result<Schema, Vec<Problem>> {
@@ -42,11 +67,8 @@ pub(crate) fn schema(columns: &Map<String, Value>, path: &ConfigPath) -> Result<
         match data_type(kind) {
             Some(data_type) => fields.push(Field::new(name, data_type, nullable)),
             None => {
-                let names = || TYPES.iter().map(|(name, _)| *name);
-                let help = did_you_mean(kind, names()).unwrap_or_else(|| {
-                    let names: Vec<&str> = names().collect();
-                    format!("one of: {}, DECIMAL(p, s)", names.join(", "))
-                });
+                let names = TYPES.iter().map(|(name, _)| *name);
+                let help = did_you_mean(kind, names).unwrap_or_else(|| HELP.into());
                 let message = format!("'{text}' is not the type of a column");
                 problems.push(Problem::new(path.clone().key(name), message).help(help));
             }
@@ -68,34 +90,53 @@ pub(crate) fn raw() -> StreamSchema {
 }
 
 fn data_type(name: &str) -> Option<DataType> {
-    if let Some((_, data_type)) = TYPES.iter().find(|(known, _)| *known == name) {
-        return Some(data_type.clone());
+    let (word, arguments) = split_arguments(name)?;
+    match (word.as_str(), arguments.as_slice()) {
+        ("TIMESTAMP" | "TIMESTAMP WITHOUT TIME ZONE", digits) => timestamp(digits, None),
+        ("TIMESTAMPTZ" | "TIMESTAMP WITH TIME ZONE", digits) => timestamp(digits, Some("UTC")),
+        ("DECIMAL" | "NUMERIC", []) => decimal(38, 10),
+        ("DECIMAL" | "NUMERIC", [precision]) => decimal(*precision, 0),
+        ("DECIMAL" | "NUMERIC", [precision, scale]) => decimal(*precision, *scale),
+        ("VARCHAR" | "CHAR", [_]) => Some(DataType::Utf8),
+        (word, []) => {
+            let known = TYPES.iter().find(|(known, _)| *known == word);
+            known.map(|(_, data_type)| data_type.clone())
+        }
+        _ => None,
     }
-    if name == "TIMESTAMP WITH TIME ZONE" || name == "TIMESTAMPTZ" {
-        return Some(DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())));
-    }
-    if name
-        .strip_prefix("VARCHAR(")
-        .and_then(|rest| rest.strip_suffix(')'))
-        .is_some_and(is_count)
-    {
-        return Some(DataType::Utf8);
-    }
-    let arguments = name
-        .strip_prefix("DECIMAL")
-        .or_else(|| name.strip_prefix("NUMERIC"))?;
-    let arguments = arguments.trim().strip_prefix('(')?.strip_suffix(')')?;
-    let (precision, scale) = arguments.split_once(',').unwrap_or((arguments, "0"));
-    let (precision, scale) = (
-        precision.trim().parse::<u8>().ok()?,
-        scale.trim().parse::<u8>().ok()?,
-    );
+}
+
+/// `TIMESTAMP(3) WITH TIME ZONE` -> (`TIMESTAMP WITH TIME ZONE`, [3]).
+fn split_arguments(name: &str) -> Option<(String, Vec<u8>)> {
+    let Some((before, rest)) = name.split_once('(') else {
+        return Some((name.into(), Vec::new()));
+    };
+    let (inside, after) = rest.split_once(')')?;
+    let arguments: Option<Vec<u8>> = inside
+        .split(',')
+        .map(|number| number.trim().parse().ok())
+        .collect();
+    Some((
+        format!("{} {}", before.trim(), after.trim()).trim_end().into(),
+        arguments?,
+    ))
+}
+
+fn decimal(precision: u8, scale: u8) -> Option<DataType> {
     let valid = (1..=38).contains(&precision) && scale <= precision;
     valid.then(|| DataType::Decimal128(precision, scale.cast_signed()))
 }
 
-fn is_count(text: &str) -> bool {
-    text.trim().parse::<u32>().is_ok_and(|count| count > 0)
+/// With the digits of a second's fraction, as SQL counts them.
+fn timestamp(digits: &[u8], zone: Option<&str>) -> Option<DataType> {
+    let unit = match digits {
+        [0] => TimeUnit::Second,
+        [3] => TimeUnit::Millisecond,
+        [] | [6] => TimeUnit::Microsecond,
+        [9] => TimeUnit::Nanosecond,
+        _ => return None,
+    };
+    Some(DataType::Timestamp(unit, zone.map(Into::into)))
 }
 
 #[cfg(test)]
@@ -123,6 +164,16 @@ mod tests {
             "timestamp",
             Some((DataType::Timestamp(TimeUnit::Microsecond, None), true)),
         );
+        check(
+            "timestamp(3) with time zone",
+            Some((
+                DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
+                true,
+            )),
+        );
+        check("timestamp(4)", None);
+        check("int unsigned", Some((DataType::UInt32, true)));
+        check("decimal", Some((DataType::Decimal128(38, 10), true)));
         check("bigin", None);
         check("", None);
     }
@@ -137,7 +188,7 @@ mod tests {
                 .help
                 .as_ref()
                 .unwrap()
-                .starts_with("one of: BOOLEAN, "),
+                .starts_with("known types: BOOLEAN, "),
             "{problems:?}"
         );
     }
