@@ -16,6 +16,7 @@ mod processor;
 mod schema;
 mod sink;
 mod source;
+pub mod testing;
 
 pub use catalog::{Catalog, Guarantee, Spec};
 pub use config::{Config, ConfigPath, PathSegment, Problem};
