@@ -81,14 +81,11 @@ impl<'p> Planner<'p> {
         let mut topics = Vec::new();
         for stream in streams {
             let name = fill(&into.topic, &stream.name);
-            let topic = self.written_topic(&name, &into, &path)?;
-            let mut schema = stream.schema.clone();
-            if let Some(format) = &output.format {
-                schema.format = format.clone();
+            self.check_output(&output, &stream.schema, &path);
+            if let Some(topic) = self.written_topic(&name, &into, &path) {
+                self.set_type(&topic, stream.schema.clone(), &entry.name, &path);
+                topics.push(topic);
             }
-            self.check_key(&into, &schema, &path);
-            self.set_type(&topic, schema, &entry.name, &path);
-            topics.push(topic);
         }
         Some(SourceNode {
             name: entry.name.clone(),
@@ -226,7 +223,8 @@ impl<'p> Planner<'p> {
             return None;
         };
         let inputs = BTreeMap::from([(entry.inputs.first()?.clone(), schema.clone())]);
-        let plan = match entry.factory.plan(&entry.config, &inputs, &output(&into)) {
+        let output = output(&into);
+        let plan = match entry.factory.plan(&entry.config, &inputs, &output) {
             Ok(plan) => plan,
             Err(problems) => {
                 self.problems
@@ -234,7 +232,7 @@ impl<'p> Planner<'p> {
                 return None;
             }
         };
-        self.check_key(&into, plan.output(), &path);
+        self.check_output(&output, plan.output(), &path);
         self.set_type(&topic, plan.output().clone(), &entry.name, &path);
         Some(ProcessorNode {
             name: entry.name.clone(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use millstream_sdk::{ConfigPath, Problem, StreamSchema};
+use millstream_sdk::{ConfigPath, Output, Problem, StreamSchema, ValueFormat};
 use millstream_types::TopicName;
 
 use super::Planner;
@@ -143,12 +143,23 @@ impl Planner<'_> {
         }
     }
 
-    pub(super) fn check_key(&mut self, into: &TopicSpec, schema: &StreamSchema, path: &ConfigPath) {
-        let Some(key) = &into.key else { return };
-        if schema.columns.column_with_name(key).is_none() {
+    /// What the file says of the output must be so: the key is a column, the format is the one that is written.
+    pub(super) fn check_output(&mut self, output: &Output, schema: &StreamSchema, path: &ConfigPath) {
+        if let Some(key) = &output.key
+            && schema.columns.column_with_name(key).is_none()
+        {
             let known = schema.columns.fields().iter().map(|field| field.name().as_str());
+            let problem = unknown_name("the column", key, known, path.clone().key("key"));
+            self.problems.push(problem);
+        }
+        if let Some(format) = &output.format
+            && schema.format != *format
+        {
+            let written = format_name(&schema.format);
+            let message = format!("this node writes {written} and has no choice");
+            let help = "remove 'format', or let a processor write another topic in it";
             self.problems
-                .push(unknown_name("the column", key, known, path.clone().key("key")));
+                .push(Problem::new(path.clone().key("format"), message).help(help));
         }
     }
 
@@ -241,4 +252,12 @@ fn difference(known: &StreamSchema, other: &StreamSchema) -> String {
         }
     }
     format!("{} columns there, {} here", a.len(), b.len())
+}
+
+fn format_name(format: &ValueFormat) -> &'static str {
+    match format {
+        ValueFormat::Raw => "raw values",
+        ValueFormat::Json => "JSON",
+        ValueFormat::Csv(_) => "CSV (with its own characters)",
+    }
 }

@@ -251,6 +251,16 @@ fn keys_and_columns_must_exist() {
 }
 
 #[test]
+fn a_format_is_not_promised_for_a_node_that_writes_another() {
+    refused(
+        "sources:\n  a: { type: tap, into: { topic: t, format: csv } }\n  b: { type: tap, into: { topic: u, format: json } }\n",
+        &[
+            "4:45 this node writes JSON and has no choice (remove 'format', or let a processor write another topic in it)",
+        ],
+    );
+}
+
+#[test]
 fn streams_say_what_other_programs_write() {
     refused(
         "streams:\n  a: { topic: t }\n  b: { columns: { x: POINT, y: INT } }\n  c: { topic: 'no!', format: raw }\n",
