@@ -53,7 +53,7 @@ mod writer;
 pub use append::{AppendOrigin, Appended, LEADER_EPOCH};
 pub use commit::{AtomicGroup, Marker, StateKey};
 pub use config::{Drive, Durability, StorageConfig};
-pub use disk::{Disk, DiskFile, DiskLock, LockedBy, Mode, RealDisk};
+pub use disk::{Disk, DiskFile, DiskLock, LockedBy, Mode, RealDisk, sim};
 pub use error::{
     AppendError, CommitError, DeleteRecordsError, InvalidConfig, OpenError, PartitionOffline, ProducerError,
     ReadError, TopicError, UnknownPartition, UnknownTopic, WriteError,

@@ -6,7 +6,7 @@
 //! checkpoint names, so what a failed or interrupted attempt left behind is overwritten by the same bytes.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     io::{self, IoSlice},
     sync::{Arc, Condvar, Mutex},
     time::Duration,
@@ -158,7 +158,7 @@ struct Copy<'a> {
     window: BTreeMap<PartitionId, Vec<(BatchInfo, Bytes)>>,
     window_bytes: usize,
     touched: BTreeSet<PartitionId>,
-    files: HashMap<String, Arc<dyn DiskFile>>,
+    files: BTreeMap<String, Arc<dyn DiskFile>>,
     /// Directories with new names in them.
     dirs: BTreeSet<String>,
     topics: BTreeSet<Uuid>,
@@ -173,7 +173,7 @@ impl<'a> Copy<'a> {
             window: BTreeMap::new(),
             window_bytes: 0,
             touched: BTreeSet::new(),
-            files: HashMap::new(),
+            files: BTreeMap::new(),
             dirs: BTreeSet::new(),
             topics: BTreeSet::new(),
             closed: Vec::new(),

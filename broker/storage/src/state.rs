@@ -6,7 +6,7 @@
 //! Keys of the write-ahead log carry a tag before them: `t` topic (+ id), `l` log start (+ id, partition), `u` the
 //! users' own keys (group offsets, transactional ids, …).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use bytes::{BufMut, Bytes};
 use uuid::Uuid;
@@ -46,7 +46,7 @@ pub(crate) fn user_key(key: &[u8]) -> Bytes {
 pub(crate) struct LogState {
     /// The first file of the write-ahead log that is not folded into this.
     pub(crate) wal_from: u64,
-    pub(crate) topics: HashMap<Uuid, TopicState>,
+    pub(crate) topics: BTreeMap<Uuid, TopicState>,
     /// The users' keys, without their tag.
     pub(crate) keyed: BTreeMap<Bytes, Bytes>,
 }
@@ -125,10 +125,8 @@ impl LogState {
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         out.put_u64_le(self.wal_from);
-        let mut topics: Vec<_> = self.topics.values().collect();
-        topics.sort_by_key(|t| t.topic.id);
-        put_len(out, topics.len());
-        for topic in topics {
+        put_len(out, self.topics.len());
+        for topic in self.topics.values() {
             out.put_u128_le(topic.topic.id.as_u128());
             put_bytes(out, &topic.topic.encode());
             put_len(out, topic.partitions.len());

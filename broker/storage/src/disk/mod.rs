@@ -8,6 +8,7 @@
 //! Deliberately absent: async (the engine owns its threads) and memory maps (a failing disk would be a signal, not an error).
 
 mod real;
+pub mod sim;
 
 use std::{fmt, io, io::IoSlice, path::PathBuf, sync::Arc};
 

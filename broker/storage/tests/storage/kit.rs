@@ -1,0 +1,213 @@
+//! Shorthand for batches, topics and an engine that is driven by hand.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use millstream_broker_storage::{
+    AppendError, AppendOrigin, Appended, Disk, Drive, Isolation, NewTopicSpec, OpenError, Recovery, Storage,
+    StorageConfig, Ticket, WriteError, sim::SimDisk,
+};
+use millstream_protocol::batch::{BatchBuilder, Compression, RecordBatch};
+use millstream_types::{
+    ManualClock, Offset, Producer, ProducerEpoch, ProducerId, Timestamp, TopicName, TopicPartition,
+};
+
+pub const START_MS: i64 = 1_700_000_000_000;
+
+pub fn name(topic: &str) -> TopicName {
+    TopicName::new(topic).unwrap()
+}
+
+pub fn partition(topic: &str, partition: i32) -> TopicPartition {
+    TopicPartition::new(name(topic), partition)
+}
+
+pub fn spec(topic: &str, partitions: i32, config: &[(&str, &str)]) -> NewTopicSpec {
+    let config: BTreeMap<_, _> = config.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+    NewTopicSpec { name: name(topic), partitions, config }
+}
+
+pub fn producer(id: i64, epoch: i16) -> Producer {
+    Producer { id: ProducerId(id), epoch: ProducerEpoch(epoch) }
+}
+
+/// What a batch in a test is made of.
+#[derive(Clone, Copy)]
+pub struct Spec {
+    pub count: i32,
+    /// Says which batch it is.
+    pub tag: u64,
+    pub value_bytes: usize,
+    pub timestamp: i64,
+    pub producer: Option<(Producer, i32)>,
+    pub transactional: bool,
+    pub compression: Compression,
+}
+
+pub fn records(count: i32, tag: u64) -> Spec {
+    Spec {
+        count,
+        tag,
+        value_bytes: 20,
+        timestamp: START_MS,
+        producer: None,
+        transactional: false,
+        compression: Compression::None,
+    }
+}
+
+impl Spec {
+    pub fn of(mut self, producer: Producer, sequence: i32) -> Self {
+        self.producer = Some((producer, sequence));
+        self
+    }
+
+    pub fn transactional(mut self) -> Self {
+        self.transactional = true;
+        self
+    }
+
+    pub fn at(mut self, timestamp: i64) -> Self {
+        self.timestamp = timestamp;
+        self
+    }
+
+    pub fn sized(mut self, value_bytes: usize) -> Self {
+        self.value_bytes = value_bytes;
+        self
+    }
+
+    pub fn compressed(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// Record `i` has timestamp `timestamp + i` and the tag as its key.
+    pub fn build(self) -> Bytes {
+        let mut builder = BatchBuilder::new(self.compression);
+        if let Some((producer, sequence)) = self.producer {
+            builder = builder.producer(producer, sequence);
+        }
+        if self.transactional {
+            builder = builder.transactional();
+        }
+        let value = vec![b'v'; self.value_bytes];
+        for i in 0..self.count {
+            let time = Timestamp(self.timestamp + i64::from(i));
+            builder.push_parts(time, Some(&self.tag.to_le_bytes()), Some(&value), &[]);
+        }
+        builder.build().unwrap()
+    }
+}
+
+/// The tag of a batch that was read; `None` for a marker.
+pub fn tag(batch: &RecordBatch) -> Option<u64> {
+    if batch.header().attributes.is_control() {
+        return None;
+    }
+    let records = batch.records().unwrap();
+    let key = records[0].key.as_ref().unwrap();
+    Some(u64::from_le_bytes(key.as_ref().try_into().unwrap()))
+}
+
+pub fn small() -> StorageConfig {
+    StorageConfig {
+        wal_file_bytes: 16 << 10,
+        ring_bytes: 8 << 10,
+        drive: Drive::Manual,
+        seed: Some(7),
+        ..StorageConfig::default()
+    }
+}
+
+/// An engine on a simulated disk, driven by hand.
+pub struct Bench {
+    pub disk: SimDisk,
+    pub clock: Arc<ManualClock>,
+    pub config: StorageConfig,
+    pub storage: Storage,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        Self::with(small())
+    }
+
+    pub fn with(config: StorageConfig) -> Self {
+        let disk = SimDisk::new(1);
+        let clock = Arc::new(ManualClock::at(Timestamp(START_MS)));
+        let (storage, _) = open(&disk, &clock, &config).unwrap();
+        Self { disk, clock, config, storage }
+    }
+
+    pub fn create(&self, topic: &str, partitions: i32, config: &[(&str, &str)]) {
+        let ticket = self.storage.create_topic(spec(topic, partitions, config)).unwrap();
+        self.done(ticket).unwrap();
+    }
+
+    /// The fate of a write after the writer did its work.
+    pub fn done<T: Send + 'static>(&self, ticket: Ticket<T>) -> Result<T, WriteError> {
+        self.storage.step();
+        ticket.wait()
+    }
+
+    pub fn append(&self, to: &TopicPartition, batch: Bytes) -> Result<Appended, AppendError> {
+        let ticket = self.storage.append(to, batch, AppendOrigin::Client)?;
+        Ok(self.done(ticket)?)
+    }
+
+    /// Everything that was not synced may be gone; then opened again.
+    pub fn crash(&mut self) -> Recovery {
+        self.disk.crash();
+        self.reopen().unwrap()
+    }
+
+    pub fn reopen(&mut self) -> Result<Recovery, OpenError> {
+        self.disk.kill();
+        let (storage, recovery) = open(&self.disk, &self.clock, &self.config)?;
+        self.storage = storage;
+        Ok(recovery)
+    }
+
+    pub fn read(&self, from: &TopicPartition, offset: i64) -> Vec<RecordBatch> {
+        read_all(&self.storage, from, offset, Isolation::ReadUncommitted)
+    }
+
+    /// First offset and tag of every batch from an offset on.
+    pub fn tags(&self, from: &TopicPartition, offset: i64) -> Vec<(i64, Option<u64>)> {
+        self.read(from, offset).iter().map(|batch| (batch.base_offset().0, tag(batch))).collect()
+    }
+}
+
+pub fn open(
+    disk: &SimDisk,
+    clock: &Arc<ManualClock>,
+    config: &StorageConfig,
+) -> Result<(Storage, Recovery), OpenError> {
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    Storage::open(disk, clock.clone(), config.clone())
+}
+
+/// Reads to the end in small steps.
+pub fn read_all(
+    storage: &Storage,
+    from: &TopicPartition,
+    offset: i64,
+    isolation: Isolation,
+) -> Vec<RecordBatch> {
+    let mut batches = Vec::new();
+    let mut next = Offset(offset);
+    loop {
+        let read = storage.read(from, next, 2_000, isolation).unwrap();
+        if read.batches.is_empty() {
+            return batches;
+        }
+        for bytes in read.batches {
+            let batch = RecordBatch::parse(bytes).unwrap();
+            assert!(batch.base_offset() <= next || !batches.is_empty());
+            assert!(batch.last_offset() >= next, "a batch before the offset that was asked for");
+            next = batch.next_offset();
+            batches.push(batch);
+        }
+    }
+}

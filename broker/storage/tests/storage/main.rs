@@ -1,0 +1,8 @@
+//! The engine from outside: what it promises, on a simulated disk at its worst and on the machine's own.
+
+mod behaviour;
+mod faults;
+mod kit;
+mod model;
+mod real_disk;
+mod simulation;
