@@ -12,6 +12,7 @@ use arrow_cast::{
 };
 use arrow_schema::{DataType, TimeUnit};
 use chrono::Utc;
+use lexical_core::{BUFFER_SIZE, ToLexical};
 
 /// How a text must be framed in a format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,19 +30,18 @@ const DAY_SECONDS: i64 = 86_400;
 
 /// The writer of a column. Its type is supported: encoders check when they are built.
 pub(crate) fn writer(array: &ArrayRef) -> Writer<'_> {
-    let display = |out: &mut Vec<u8>, value: &dyn std::fmt::Display| {
-        write!(out, "{value}").expect("writing to memory never fails");
-        Kind::Bare
-    };
     downcast_integer_array!(
-        array => Box::new(move |row, out| display(out, &array.value(row))),
+        array => Box::new(move |row, out| write_number(array.value(row), out)),
         DataType::Boolean => {
             let array = array.as_boolean();
-            Box::new(move |row, out| display(out, &array.value(row)))
+            Box::new(move |row, out| {
+                out.extend_from_slice(if array.value(row) { b"true" } else { b"false" });
+                Kind::Bare
+            })
         }
         DataType::Float32 => {
             let array = array.as_primitive::<Float32Type>();
-            Box::new(move |row, out| write_float(array.value(row), f64::from(array.value(row)), out))
+            Box::new(move |row, out| write_float(array.value(row), array.value(row).into(), out))
         }
         DataType::Float64 => {
             let array = array.as_primitive::<Float64Type>();
@@ -77,11 +77,16 @@ pub(crate) fn writer(array: &ArrayRef) -> Writer<'_> {
     )
 }
 
-/// The shortest text that reads back as the same number; infinities and NaN by name.
-fn write_float(value: impl serde::Serialize, wide: f64, out: &mut Vec<u8>) -> Kind {
+fn write_number<T: ToLexical>(value: T, out: &mut Vec<u8>) -> Kind {
+    let mut digits = [0; BUFFER_SIZE];
+    out.extend_from_slice(lexical_core::write(value, &mut digits));
+    Kind::Bare
+}
+
+/// The shortest text that reads back as the same number; infinities and NaN by name. `wide` is the same number.
+fn write_float<T: ToLexical>(value: T, wide: f64, out: &mut Vec<u8>) -> Kind {
     if wide.is_finite() {
-        serde_json::to_writer(out, &value).expect("a finite number is JSON");
-        return Kind::Bare;
+        return write_number(value, out);
     }
     let name: &[u8] = match wide {
         wide if wide.is_nan() => b"NaN",
@@ -93,18 +98,28 @@ fn write_float(value: impl serde::Serialize, wide: f64, out: &mut Vec<u8>) -> Ki
 }
 
 fn write_decimal(value: i128, scale: u8, out: &mut Vec<u8>) -> Kind {
-    let scale = usize::from(scale);
-    let digits = format!("{:0width$}", value.unsigned_abs(), width = scale + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - scale);
+    let one = 10_u128.pow(scale.into());
+    let (whole, fraction) = (value.unsigned_abs() / one, value.unsigned_abs() % one);
     if value < 0 {
         out.push(b'-');
     }
-    out.extend_from_slice(whole.as_bytes());
-    if scale > 0 {
-        out.push(b'.');
-        out.extend_from_slice(fraction.as_bytes());
-    }
+    write_number(whole, out);
+    write_fraction(fraction, scale.into(), out);
     Kind::Bare
+}
+
+/// `.` and exactly so many digits; nothing for none.
+fn write_fraction(mut fraction: u128, digits: usize, out: &mut Vec<u8>) {
+    if digits == 0 {
+        return;
+    }
+    out.push(b'.');
+    let start = out.len();
+    out.resize(start + digits, b'0');
+    for digit in out[start..].iter_mut().rev() {
+        *digit += (fraction % 10) as u8;
+        fraction /= 10;
+    }
 }
 
 fn timestamp_writer(array: &ArrayRef, unit: TimeUnit, has_zone: bool) -> Writer<'_> {
@@ -128,8 +143,7 @@ fn write_timestamp(value: i64, digits: u32, has_zone: bool, out: &mut Vec<u8>) -
     let (seconds, fraction) = (value.div_euclid(per_second), value.rem_euclid(per_second));
     let (days, second) = (seconds.div_euclid(DAY_SECONDS), seconds.rem_euclid(DAY_SECONDS));
     if !(0..=9999).contains(&civil(days).0) {
-        write!(out, "{value}").expect("writing to memory never fails");
-        return Kind::Bare;
+        return write_number(value, out);
     }
     write_date(days, out);
     for (separator, number) in [
@@ -140,9 +154,7 @@ fn write_timestamp(value: i64, digits: u32, has_zone: bool, out: &mut Vec<u8>) -
         out.push(separator);
         write_two_digits(number, out);
     }
-    if digits > 0 {
-        write!(out, ".{fraction:0width$}", width = digits as usize).expect("writing to memory never fails");
-    }
+    write_fraction(fraction.unsigned_abs().into(), digits as usize, out);
     if has_zone {
         out.push(b'Z');
     }

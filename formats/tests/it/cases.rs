@@ -232,7 +232,7 @@ fn numbers_that_json_does_not_have_are_written_by_name() {
     let check = |json: &str| assert_eq!(decoded(&schema, &[0, 1], json), json);
     check(r#"{"a":"NaN","b":"-Infinity"}"#);
     check(r#"{"a":"Infinity","b":"NaN"}"#);
-    check(r#"{"a":-0.0,"b":1e-7}"#);
+    check(r#"{"a":-0.0,"b":1.0e-7}"#);
 }
 
 #[test]

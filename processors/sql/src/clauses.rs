@@ -15,8 +15,9 @@ use crate::{fault::Fault, functions};
 /// Everything in the query that cannot run.
 pub(crate) fn refusals(query: &Query) -> Vec<Fault> {
     let mut refusals = Refusals::default();
-    let flow = query.visit(&mut refusals);
-    debug_assert!(flow.is_continue());
+    if query.visit(&mut refusals).is_break() {
+        return refusals.faults;
+    }
     refusals.unnamed_columns(query);
     refusals.faults
 }
@@ -37,9 +38,14 @@ pub(crate) fn place_of_column(query: &Query, column: &str) -> Option<Span> {
     flow.break_value()
 }
 
+/// Expressions are evaluated by recursion, on the stack of a worker.
+const MAX_DEPTH: usize = 500;
+
 #[derive(Default)]
 struct Refusals {
     faults: Vec<Fault>,
+    /// How many expressions enclose the one being visited.
+    depth: usize,
 }
 
 impl Refusals {
@@ -175,6 +181,14 @@ impl Visitor for Refusals {
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            self.refuse(expr.span(), "the expression is nested too deeply")
+                .help = Some(format!(
+                "at most {MAX_DEPTH} operators in a chain; a long OR may be an IN"
+            ));
+            return ControlFlow::Break(());
+        }
         match expr {
             Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => {
                 self.refuse(
@@ -185,6 +199,11 @@ impl Visitor for Refusals {
             Expr::Function(function) => self.function(&function.name, function.over.is_some()),
             _ => {}
         }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, _expr: &Expr) -> ControlFlow<()> {
+        self.depth -= 1;
         ControlFlow::Continue(())
     }
 }

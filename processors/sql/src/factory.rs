@@ -7,8 +7,9 @@ use millstream_sdk::{
 };
 
 use crate::{
+    clauses,
     fault::{Fault, did_you_mean, nearest},
-    parse,
+    parse::{self, on_deep_stack},
     plan::{self, Program},
     processor::{Query, SqlPlan},
 };
@@ -29,7 +30,7 @@ impl ProcessorFactory for SqlFactory {
 
     fn inputs(&self, config: &Config) -> Result<Vec<String>, Vec<Problem>> {
         let read = || -> Result<_, Fault> { Ok(parse::streams(&mut *parse::parse(text(config)?)?)) };
-        read().map_err(|fault| vec![fault.into_problem(config)])
+        on_deep_stack(|| read().map_err(|fault| vec![fault])).map_err(|faults| problems(faults, config))
     }
 
     fn plan(
@@ -38,11 +39,8 @@ impl ProcessorFactory for SqlFactory {
         inputs: &BTreeMap<String, StreamSchema>,
         output: &Output,
     ) -> Result<Box<dyn ProcessorPlan>, Vec<Problem>> {
-        let planned = typed(config, inputs).map_err(|faults| {
-            let problems = faults.into_iter().map(|fault| fault.into_problem(config));
-            problems.collect::<Vec<_>>()
-        });
-        let (stream, program) = planned?;
+        let (stream, program) =
+            on_deep_stack(|| typed(config, inputs)).map_err(|faults| problems(faults, config))?;
         let key = key_column(config, &program.output, output)?;
         let schema = StreamSchema {
             format: output.format.clone().unwrap_or(ValueFormat::Json),
@@ -65,6 +63,13 @@ impl ProcessorFactory for SqlFactory {
     }
 }
 
+fn problems(faults: Vec<Fault>, config: &Config) -> Vec<Problem> {
+    faults
+        .into_iter()
+        .map(|fault| fault.into_problem(config))
+        .collect()
+}
+
 fn text(config: &Config) -> Result<&str, Fault> {
     let text = config.value().as_str();
     text.ok_or_else(|| Fault::new("`sql` is a text").help("write `sql: SELECT … FROM … WHERE …`"))
@@ -76,8 +81,7 @@ fn typed(config: &Config, inputs: &BTreeMap<String, StreamSchema>) -> Result<(St
     let mut query = parse::parse(text(config).map_err(one)?).map_err(one)?;
     let streams = parse::streams(&mut query);
     let Some(name) = streams.first() else {
-        let refusals = crate::clauses::refusals(&query);
-        return Err(refusals);
+        return Err(clauses::refusals(&query));
     };
     let Some(stream) = inputs.get(name) else {
         let fault = Fault::new(format!("there is no stream '{name}'"));

@@ -9,7 +9,27 @@ use datafusion_sql::sqlparser::{
 use crate::fault::Fault;
 
 /// Longer texts are refused before they are parsed.
-const MAX_BYTES: usize = 256 << 10;
+const MAX_BYTES: usize = 64 << 10;
+
+/// Enough for the syntax tree of the longest text, which may be one chain of operators. Only what is used is taken.
+const STACK_BYTES: usize = 256 << 20;
+
+/// Does all work on syntax trees: they are walked and dropped by recursion, as deep as the user's text makes them.
+pub(crate) fn on_deep_stack<T: Send>(
+    work: impl FnOnce() -> Result<T, Vec<Fault>> + Send,
+) -> Result<T, Vec<Fault>> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("sql-plan".into())
+            .stack_size(STACK_BYTES);
+        let thread = thread
+            .spawn_scoped(scope, work)
+            .map_err(|error| vec![Fault::new(format!("the query cannot be planned now: {error}"))])?;
+        thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
 
 /// The one query of a text.
 pub(crate) fn parse(sql: &str) -> Result<Box<Query>, Fault> {
@@ -137,7 +157,7 @@ mod tests {
             "SELECT 1; SELECT 2",
             "a processor is one SELECT, there are several statements",
         );
-        check(&"(".repeat(MAX_BYTES + 1), "the SQL is longer than 262144 bytes");
+        check(&"(".repeat(MAX_BYTES + 1), "the SQL is longer than 65536 bytes");
         assert!(parse(&format!("SELECT {}", "(".repeat(100_000))).is_err());
         assert_eq!(
             parse("SELECT a\nFROM flights WHRE x").unwrap_err().within,

@@ -195,3 +195,16 @@ fn inputs_are_the_names_in_from() {
     let problem = plan("SELECT * FROM cdc.order").err().unwrap().remove(0);
     assert_eq!(problem.help.as_deref(), Some("did you mean 'cdc.orders'?"));
 }
+
+#[test]
+fn long_chains_of_operators_are_bounded() {
+    let chain = |terms: usize| format!("SELECT flight{} AS x FROM flights", " + 1".repeat(terms));
+    let processed = super::run(&chain(400), &["UA,1,,,,,,,,,"]);
+    assert_eq!(super::values(&processed), [r#"{"x":401}"#]);
+    let problem = problems(&chain(15_000)).remove(0);
+    assert_eq!(problem.message, "the expression is nested too deeply");
+    assert_eq!(
+        problems(&chain(100_000))[0].message,
+        "the SQL is longer than 65536 bytes"
+    );
+}
