@@ -1,6 +1,7 @@
 //! From checked nodes to a plan: every name becomes a topic, every topic gets a type, every node is fitted to its
 //! topics. All problems at once; what depends on something wrong is left out silently.
 
+mod order;
 mod topics;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,12 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use millstream_sdk::{ConfigPath, Output, Problem, StreamDesc, ValueFormat};
 use millstream_types::TopicName;
 
-use self::topics::{Edge, Topic, fill, placeholder, topic_path};
+use self::{
+    order::{Step, order},
+    topics::{Edge, Topic, fill, placeholder, topic_path},
+};
 use crate::{
-    BadRecords, Diagnostics, Pipeline, Plan, ProcessorNode, SinkNode, SourceNode,
+    BadRecords, Diagnostics, ErrorPolicy, Pipeline, Plan, ProcessorNode, SinkNode, SourceNode,
     pipeline::{ProcessorEntry, SinkEntry, SourceEntry},
     policy,
-    spec::TopicSpec,
+    spec::{OnError, TopicSpec},
 };
 
 impl Pipeline {
@@ -143,7 +147,7 @@ impl<'p> Planner<'p> {
                     let origin = format!("streams.{}", entry.name);
                     self.set_type(&entry.topic, schema.clone(), &origin, &entry.path);
                 }
-                None if !written => {
+                None if !written && !self.may_come(entry.topic.as_str()) => {
                     let message = format!("no node writes '{}': its columns must be given", entry.topic);
                     let help = "columns: { id: BIGINT, name: VARCHAR }";
                     self.problems
@@ -159,56 +163,46 @@ impl<'p> Planner<'p> {
     fn processors(&mut self) -> Vec<ProcessorNode> {
         let entries = &self.pipeline.processors;
         let inputs: Vec<Option<TopicName>> = entries.iter().map(|entry| self.input_of(entry)).collect();
-        let outputs: Vec<Option<TopicName>> = entries
-            .iter()
-            .map(|entry| TopicName::new(entry.common.into.full().topic).ok())
-            .collect();
-        let mut waiting: Vec<usize> = (0..entries.len()).collect();
+        let output = |entry: &ProcessorEntry| TopicName::new(entry.common.into.full().topic).ok();
+        let outputs: Vec<Option<TopicName>> = entries.iter().map(output).collect();
+        let mut writers: BTreeMap<&TopicName, Vec<usize>> = BTreeMap::new();
+        for (node, topic) in outputs.iter().enumerate() {
+            if let Some(topic) = topic {
+                writers.entry(topic).or_default().push(node);
+            }
+        }
+        let writers_of = |topic: &Option<TopicName>| {
+            let writers = topic.as_ref().and_then(|topic| writers.get(topic));
+            writers.cloned().unwrap_or_default()
+        };
+        let before: Vec<Vec<usize>> = inputs.iter().map(writers_of).collect();
         let mut nodes = Vec::new();
-        while !waiting.is_empty() {
-            let writes_input = |of: usize, by: usize| inputs[of].is_some() && inputs[of] == outputs[by];
-            let (ready, blocked): (Vec<usize>, Vec<usize>) = waiting
-                .iter()
-                .partition(|of| !waiting.iter().any(|by| writes_input(**of, *by)));
-            let batch = if ready.is_empty() {
-                cycle(&blocked, writes_input)
-            } else {
-                ready
-            };
-            let is_cycle = batch
-                .iter()
-                .any(|of| waiting.iter().any(|by| writes_input(*of, *by)));
-            if is_cycle {
-                self.refuse_cycle(&batch, &outputs);
-            } else {
-                for of in &batch {
-                    nodes.extend(self.processor(&entries[*of], inputs[*of].clone()));
+        for step in order(&before) {
+            let members = match step {
+                Step::Node(of) => {
+                    nodes.extend(self.processor(&entries[of], inputs[of].clone()));
+                    vec![of]
                 }
+                Step::Cycle(members) => {
+                    self.refuse_cycle(&members);
+                    members
+                }
+            };
+            for of in members {
+                self.break_if_pending(outputs[of].as_ref());
             }
-            for of in &batch {
-                self.break_if_pending(outputs[*of].as_ref());
-            }
-            waiting.retain(|of| !batch.contains(of));
         }
         nodes
     }
 
-    fn refuse_cycle(&mut self, members: &[usize], outputs: &[Option<TopicName>]) {
-        let entries = &self.pipeline.processors;
-        let Some(first) = members.first() else { return };
-        let mut way = String::new();
-        for member in members {
-            let topic = outputs[*member]
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            way.push_str(&format!("{} -> {topic} -> ", entries[*member].name));
-        }
-        way.push_str(&entries[*first].name);
-        let problem = Problem::new(
-            entries[*first].path.clone(),
-            format!("the processors form a cycle: {way}"),
-        );
+    fn refuse_cycle(&mut self, members: &[usize]) {
+        let entries = || members.iter().map(|member| &self.pipeline.processors[*member]);
+        let Some(first) = entries().next() else { return };
+        let mut way: String = entries()
+            .map(|entry| format!("{} -> {} -> ", entry.name, entry.common.into.full().topic))
+            .collect();
+        way.push_str(&first.name);
+        let problem = Problem::new(first.path.clone(), format!("the processors form a cycle: {way}"));
         self.problems
             .push(problem.help("let one of them read or write another topic"));
     }
@@ -217,7 +211,6 @@ impl<'p> Planner<'p> {
         let on_error = self.policy(&entry.name, &entry.path, entry.common.on_error.as_ref());
         let into = entry.common.into.full();
         let path = entry.path.clone().key("into");
-        let topic = TopicName::new(&into.topic).ok()?;
         let from = from?;
         let Some(Edge::Typed(schema)) = self.topics.get(&from).map(|topic| &topic.schema) else {
             return None;
@@ -233,6 +226,7 @@ impl<'p> Planner<'p> {
             }
         };
         self.check_output(&output, plan.output(), &path);
+        let topic = TopicName::new(&into.topic).ok()?;
         self.set_type(&topic, plan.output().clone(), &entry.name, &path);
         Some(ProcessorNode {
             name: entry.name.clone(),
@@ -310,12 +304,7 @@ impl<'p> Planner<'p> {
         self.read_topic(name, entry.config.path(), within)
     }
 
-    fn policy(
-        &mut self,
-        node: &str,
-        path: &ConfigPath,
-        own: Option<&crate::spec::OnError>,
-    ) -> Option<crate::ErrorPolicy> {
+    fn policy(&mut self, node: &str, path: &ConfigPath, own: Option<&OnError>) -> Option<ErrorPolicy> {
         let defaults = self.pipeline.defaults.on_error.as_ref();
         match policy::resolve(&self.pipeline.name, node, path, own, defaults) {
             Ok(policy) => {
@@ -339,29 +328,6 @@ fn output(into: &TopicSpec) -> Output {
         key: into.key.clone(),
         format: into.format.clone().map(ValueFormat::from),
     }
-}
-
-/// Processors that wait for each other, in order. `blocked` is not empty and each of it waits for another of it.
-fn cycle(blocked: &[usize], writes_input: impl Fn(usize, usize) -> bool) -> Vec<usize> {
-    let mut way = Vec::new();
-    let mut at = blocked.first().copied();
-    while let Some(member) = at {
-        if let Some(start) = way.iter().position(|seen| *seen == member) {
-            way.drain(..start);
-            break;
-        }
-        way.push(member);
-        at = blocked.iter().copied().find(|by| writes_input(member, *by));
-    }
-    // Walked from reader to writer; told in the direction of the data, beginning with the first in the file.
-    way.reverse();
-    let first = way
-        .iter()
-        .enumerate()
-        .min_by_key(|(_, member)| **member)
-        .map_or(0, |(n, _)| n);
-    way.rotate_left(first);
-    way
 }
 
 /// Line and column (from 1) of a table's name behind FROM, as far as plain text shows it.
@@ -396,13 +362,5 @@ mod tests {
             Some((1, 22))
         );
         assert_eq!(place_of_table("SELECT 1", "flights"), None);
-    }
-
-    #[test]
-    fn a_cycle_is_told_in_the_direction_of_the_data() {
-        // 1 reads what 2 writes, 2 reads what 3 writes, 3 reads what 1 writes; 0 waits for 1.
-        let writers = [(0, 1), (1, 2), (2, 3), (3, 1)];
-        let found = cycle(&[0, 1, 2, 3], |of, by| writers.contains(&(of, by)));
-        assert_eq!(found, [1, 3, 2]);
     }
 }

@@ -16,11 +16,13 @@ const DEAD_LETTER_PARTITIONS: i32 = 1;
 pub(super) struct Topic {
     pub(super) schema: Edge,
     /// The node that gave the type, for messages.
-    pub(super) typed_by: String,
-    pub(super) partitions: Option<i32>,
-    pub(super) config: BTreeMap<String, String>,
+    typed_by: String,
+    partitions: Option<i32>,
+    config: BTreeMap<String, String>,
     /// A node reads or writes it.
-    pub(super) used: bool,
+    used: bool,
+    /// A node writes it.
+    written: bool,
 }
 
 /// The type of a topic.
@@ -53,10 +55,7 @@ impl Planner<'_> {
             self.topic(&topic).used = true;
             return Some(topic);
         }
-        let maybe_later = |(before, after): &(String, String)| {
-            name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after)
-        };
-        if !self.undiscovered.iter().any(maybe_later) {
+        if !self.may_come(name) {
             let streams = self.pipeline.streams.iter().map(|stream| stream.name.as_str());
             let known = self.topics.keys().map(TopicName::as_str).chain(streams);
             let mut problem = unknown_name("the topic", name, known, path.clone());
@@ -64,6 +63,14 @@ impl Planner<'_> {
             self.problems.push(problem);
         }
         None
+    }
+
+    /// Whether a source whose streams are not known might write this topic.
+    pub(super) fn may_come(&self, name: &str) -> bool {
+        let fits = |(before, after): &(String, String)| {
+            name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after)
+        };
+        self.undiscovered.iter().any(fits)
     }
 
     /// Enters a topic that a node writes.
@@ -104,6 +111,7 @@ impl Planner<'_> {
             .collect();
         let topic = self.topic(&name);
         topic.used = true;
+        topic.written = true;
         let clash = matches!((topic.partitions, partitions), (Some(a), Some(b)) if a != b);
         let other = topic.partitions;
         topic.partitions = other.or(partitions);
@@ -166,11 +174,7 @@ impl Planner<'_> {
     /// Dead letters have no type: nothing else may be written where they go.
     pub(super) fn check_dead_letters(&mut self) {
         for (topic, path) in &self.dead_letters {
-            if self
-                .topics
-                .get(topic)
-                .is_some_and(|topic| !topic.typed_by.starts_with("streams.") && topic.used)
-            {
+            if self.topics.get(topic).is_some_and(|topic| topic.written) {
                 let message = format!("the topic '{topic}' holds records and dead letters");
                 let help = "give the dead letters a topic of their own: on_error: { then: { dlq: <topic> } }";
                 self.problems.push(Problem::new(path.clone(), message).help(help));
