@@ -8,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use millstream_types::{Clock, TopicName, TopicPartition};
+use rand::rngs::SmallRng;
 use tokio::sync::Notify;
 
 use crate::{
@@ -40,6 +41,8 @@ pub(crate) struct Engine {
     pub(crate) sealer: Mutex<Sealer>,
     pub(crate) bell: Bell,
     pub(crate) segments: SegmentFiles,
+    /// Topic ids come from here.
+    pub(crate) random: Mutex<SmallRng>,
     topics: RwLock<BTreeMap<TopicName, Arc<TopicEntry>>>,
     keyed: RwLock<BTreeMap<Bytes, Bytes>>,
 }
@@ -52,6 +55,7 @@ pub(crate) struct Recovered {
     pub(crate) sealer: Sealer,
     pub(crate) topics: BTreeMap<TopicName, Arc<TopicEntry>>,
     pub(crate) keyed: BTreeMap<Bytes, Bytes>,
+    pub(crate) random: SmallRng,
 }
 
 impl Engine {
@@ -74,6 +78,7 @@ impl Engine {
             writer: Mutex::new(Writer::new(config.ring_bytes)),
             closed: Mutex::new(found.closed),
             sealer: Mutex::new(found.sealer),
+            random: Mutex::new(found.random),
             topics: RwLock::new(found.topics),
             keyed: RwLock::new(found.keyed),
             config,

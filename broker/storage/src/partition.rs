@@ -165,7 +165,7 @@ impl PartitionView {
         published.aborted.extend(applied.aborted);
         published.tail.push_back(batch);
         published.watermarks.high_watermark = Offset(applied.next_offset);
-        published.watermarks.last_stable = Offset(applied.last_stable);
+        published.watermarks.last_stable = Offset(applied.last_stable).max(published.watermarks.log_start);
         self.announce(&published);
     }
 

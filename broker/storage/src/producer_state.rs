@@ -243,3 +243,162 @@ fn in_order(id: ProducerId, expected: i32, found: i32) -> Result<Verdict, Produc
 pub(crate) fn next_sequence(sequence: i32) -> i32 {
     sequence.checked_add(1).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(epoch: i16, sequence: i32, count: i32, offset: i64) -> BatchInfo {
+        BatchInfo {
+            base_offset: offset,
+            last_offset_delta: count - 1,
+            max_timestamp: 1000,
+            producer_id: 1,
+            producer_epoch: epoch,
+            base_sequence: sequence,
+            transactional: false,
+            control: None,
+            bytes: 100,
+        }
+    }
+
+    fn marker(epoch: i16, kind: ControlKind, offset: i64) -> BatchInfo {
+        BatchInfo {
+            transactional: true,
+            control: Some(kind),
+            base_sequence: -1,
+            ..batch(epoch, -1, 1, offset)
+        }
+    }
+
+    fn check(producers: &Producers, sent: BatchInfo, expected: Result<Verdict, ProducerError>) {
+        assert_eq!(producers.check(&sent), expected, "{sent:?}");
+    }
+
+    fn gap(expected: i32, found: i32) -> Result<Verdict, ProducerError> {
+        Err(ProducerError::OutOfOrderSequence {
+            id: ProducerId(1),
+            expected,
+            found,
+        })
+    }
+
+    #[test]
+    fn an_unknown_producer_may_begin_anywhere() {
+        check(&Producers::default(), batch(3, 77, 1, 0), Ok(Verdict::New));
+    }
+
+    #[test]
+    fn sequences_count_from_zero_again_after_the_largest() {
+        let mut producers = Producers::default();
+        producers.apply(&batch(0, i32::MAX - 1, 2, 0));
+        check(&producers, batch(0, 0, 1, 0), Ok(Verdict::New));
+        producers.apply(&batch(0, i32::MAX, 4, 2));
+        check(&producers, batch(0, 3, 1, 0), Ok(Verdict::New));
+        check(&producers, batch(0, 4, 1, 0), gap(3, 4));
+    }
+
+    #[test]
+    fn a_newer_epoch_begins_at_zero_and_shuts_out_the_older() {
+        let mut producers = Producers::default();
+        producers.apply(&batch(1, 0, 5, 0));
+        check(&producers, batch(2, 5, 1, 0), gap(0, 5));
+        check(&producers, batch(2, 0, 1, 0), Ok(Verdict::New));
+        producers.apply(&batch(2, 0, 1, 5));
+        let current = ProducerEpoch(2);
+        let producer = Producer {
+            id: ProducerId(1),
+            epoch: ProducerEpoch(1),
+        };
+        check(
+            &producers,
+            batch(1, 5, 1, 0),
+            Err(ProducerError::InvalidEpoch { producer, current }),
+        );
+        assert!(producers.check_marker(producer).is_err());
+    }
+
+    #[test]
+    fn a_duplicate_is_the_same_range_only() {
+        let mut producers = Producers::default();
+        producers.apply(&batch(0, 0, 5, 40));
+        let again = Verdict::Duplicate {
+            base_offset: Offset(40),
+            timestamp: 1000,
+        };
+        check(&producers, batch(0, 0, 5, 0), Ok(again));
+        check(&producers, batch(0, 0, 4, 0), gap(5, 0));
+    }
+
+    #[test]
+    fn transactions_open_with_a_record_and_close_with_a_marker() {
+        let mut producers = Producers::default();
+        let sent = BatchInfo {
+            transactional: true,
+            ..batch(0, 0, 3, 10)
+        };
+        assert_eq!(producers.apply(&sent), None);
+        assert_eq!(producers.first_open(), Some(10));
+        check(
+            &producers,
+            batch(0, 3, 1, 0),
+            Err(ProducerError::InvalidTxnState { id: ProducerId(1) }),
+        );
+        let aborted = producers.apply(&marker(1, ControlKind::Abort, 13));
+        let expected = AbortedTxn {
+            producer_id: ProducerId(1),
+            first_offset: Offset(10),
+            last_offset: Offset(13),
+        };
+        assert_eq!(aborted, Some(expected));
+        assert_eq!(producers.first_open(), None);
+        assert_eq!(
+            producers.apply(&marker(1, ControlKind::Abort, 14)),
+            None,
+            "nothing was open"
+        );
+        check(&producers, batch(1, 0, 1, 0), Ok(Verdict::New));
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let mut producers = Producers::default();
+        for i in 0..9 {
+            producers.apply(&BatchInfo {
+                producer_id: i % 3,
+                ..batch(0, i as i32 / 3, 1, i)
+            });
+        }
+        producers.apply(&BatchInfo {
+            transactional: true,
+            producer_id: 7,
+            ..batch(4, 0, 2, 9)
+        });
+        let mut out = Vec::new();
+        producers.encode(&mut out);
+        let mut input = Bytes::from(out.clone());
+        assert_eq!(Producers::decode(&mut input).as_ref(), Some(&producers));
+        assert!(input.is_empty());
+        for len in 0..out.len() {
+            assert_eq!(
+                Producers::decode(&mut Bytes::copy_from_slice(&out[..len])),
+                None,
+                "cut at {len}"
+            );
+        }
+    }
+
+    #[test]
+    fn silent_producers_are_forgotten_unless_they_have_something_open() {
+        let mut producers = Producers::default();
+        producers.apply(&batch(0, 0, 1, 0));
+        producers.apply(&BatchInfo {
+            transactional: true,
+            producer_id: 2,
+            ..batch(0, 0, 1, 1)
+        });
+        producers.expire(1000 + EXPIRATION_MS);
+        check(&producers, batch(0, 9, 1, 0), Ok(Verdict::New));
+        assert_eq!(producers.open_transactions().count(), 1);
+    }
+}

@@ -2,7 +2,9 @@
 //!
 //! The log ends at the first frame that is not intact. In the newest file that is what a crash leaves behind; in an
 //! earlier one it is damage of acknowledged data, and the directory is refused. Before anything new is written, an end
-//! frame closes the newest file at that place: frames of unfinished writes behind it can never come back.
+//! frame closes the newest file at that place: frames of unfinished writes behind it can never come back. And what it
+//! holds is written once more and synced: if the last process died of a failed fsync, the frames that were read may be in
+//! the page cache only, marked clean, and a later fsync would report success without writing them.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,14 +14,14 @@ use std::{
 };
 
 use millstream_types::{Offset, TopicName};
-use rand::Rng;
+use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use crate::{
     Recovery, StorageConfig,
     batch::BatchInfo,
     checkpoint,
     config::Durability,
-    disk::{Disk, DiskLock, Mode, read_file, replace_file},
+    disk::{Disk, DiskLock, Mode, read_exact, read_file, replace_file},
     engine::Recovered,
     error::OpenError,
     partition::{PartitionId, TailBatch, Watermarks},
@@ -40,6 +42,8 @@ use crate::{
 const FORMAT: u32 = 1;
 const FORMAT_PATH: &str = "format";
 const LOCK_PATH: &str = "lock";
+/// Of the newest file, at once.
+const REWRITE_BYTES: usize = 4 << 20;
 const FORMAT_NAME: &str = "millstream-storage";
 
 /// Takes the directory for this process and checks that it can be read.
@@ -101,20 +105,23 @@ fn read_format(disk: &dyn Disk) -> Result<Option<u32>, OpenError> {
 pub(crate) fn recover(
     disk: &Arc<dyn Disk>,
     config: &StorageConfig,
-    random: &mut impl Rng,
 ) -> Result<(Recovered, Recovery), OpenError> {
     let started = Instant::now();
     let sealed = checkpoint::load(&**disk)?;
     let files = open_files(&**disk)?;
     let next_slot = files.iter().map(|file| file.slot + 1).max().unwrap_or(0);
-    let pool = Pool::new(disk.clone(), config.wal_file_bytes, next_slot, random.random());
-
     let (mut live, spares): (Vec<_>, Vec<_>) = files
         .into_iter()
         .partition(|file| file.header.is_some_and(|h| h.sequence >= sealed.wal_from));
     live.sort_by_key(|file| file.header.map(|h| h.sequence));
     let mut replay = Replay::new(disk, sealed.clone());
     let unused = replay.files(live)?;
+    // two lives with the same seed must not draw the same salts: frames of the first would pass in the second
+    let mut random = match config.seed {
+        Some(seed) => SmallRng::seed_from_u64(seed.rotate_left(32) ^ replay.next_sequence),
+        None => SmallRng::from_os_rng(),
+    };
+    let pool = Pool::new(disk.clone(), config.wal_file_bytes, next_slot, random.random());
     for file in spares.into_iter().chain(unused) {
         pool.give_back(file.slot, file.file, file.capacity)
             .map_err(|source| OpenError::Unwritable {
@@ -131,7 +138,7 @@ pub(crate) fn recover(
         replayed_bytes: replay.bytes,
         torn_tail: replay.torn,
     };
-    Ok((replay.into_recovered(sealed, pool, config), recovery))
+    Ok((replay.into_recovered(sealed, pool, config, random), recovery))
 }
 
 /// A file of the write-ahead log as it was found.
@@ -308,7 +315,17 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
+    /// Makes all frames before `position` durable, whatever the last process left, and ends the file there.
     fn close(&self, wal: &WalFile, position: u64) -> io::Result<()> {
+        let mut at = 0;
+        while at < position {
+            let len = usize::try_from(position - at)
+                .unwrap_or(usize::MAX)
+                .min(REWRITE_BYTES);
+            let chunk = read_exact(&*wal.file, at, len)?;
+            wal.file.write_at(&[IoSlice::new(&chunk)], at)?;
+            at += len as u64;
+        }
         let parts = Frame::end(self.next_sequence).seal(wal.header.salt);
         let slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
         wal.file.write_at(&slices, position)?;
@@ -326,7 +343,13 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn into_recovered(mut self, sealed: LogState, pool: Pool, config: &StorageConfig) -> Recovered {
+    fn into_recovered(
+        mut self,
+        sealed: LogState,
+        pool: Pool,
+        config: &StorageConfig,
+        random: SmallRng,
+    ) -> Recovered {
         let mut topics: BTreeMap<TopicName, Arc<TopicEntry>> = BTreeMap::new();
         let mut staged = HashMap::new();
         for (id, topic) in std::mem::take(&mut self.state.topics) {
@@ -357,6 +380,7 @@ impl<'a> Replay<'a> {
             sealer: Sealer::new(sealed),
             topics,
             keyed: self.state.keyed,
+            random,
         }
     }
 }

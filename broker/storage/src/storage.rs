@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use millstream_types::{Clock, Offset, Producer, Timestamp, TopicName, TopicPartition};
-use rand::{Rng, SeedableRng, rngs::SmallRng};
+use rand::Rng;
 use tokio::sync::watch;
 
 use crate::{
@@ -37,7 +37,6 @@ pub struct Storage {
 
 struct Shared {
     engine: Arc<Engine>,
-    random: Mutex<SmallRng>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     lock: Mutex<Option<Box<dyn DiskLock>>>,
 }
@@ -63,11 +62,7 @@ impl Storage {
         config: StorageConfig,
     ) -> Result<(Self, Recovery), OpenError> {
         let lock = recover::enter(&*disk)?;
-        let mut random = match config.seed {
-            Some(seed) => SmallRng::seed_from_u64(seed),
-            None => SmallRng::from_os_rng(),
-        };
-        let (found, recovery) = recover::recover(&disk, &config, &mut random)?;
+        let (found, recovery) = recover::recover(&disk, &config)?;
         let drive = config.drive;
         let engine = Arc::new(Engine::new(disk, clock, config, found));
         let threads = match drive {
@@ -76,7 +71,6 @@ impl Storage {
         };
         let shared = Shared {
             engine,
-            random: Mutex::new(random),
             threads: Mutex::new(threads),
             lock: Mutex::new(Some(lock)),
         };
@@ -102,7 +96,7 @@ impl Storage {
     }
 
     pub fn create_topic(&self, spec: NewTopicSpec) -> Result<Ticket<Arc<Topic>>, TopicError> {
-        let id = uuid::Builder::from_random_bytes(lock(&self.shared.random).random()).into_uuid();
+        let id = uuid::Builder::from_random_bytes(lock(&self.engine().random).random()).into_uuid();
         self.engine().create_topic(spec, id)
     }
 

@@ -5,7 +5,7 @@
 //! and after a failed fsync the dirty bytes are gone even if a later fsync succeeds.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, IoSlice},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -85,7 +85,9 @@ impl SimDisk {
             digest: 0,
             operations: 0,
         };
-        Self { world: Arc::new(Mutex::new(world)) }
+        Self {
+            world: Arc::new(Mutex::new(world)),
+        }
     }
 
     /// Cuts the power: what was not synced is lost, kept or torn, and every open file and lock is dead.
@@ -133,17 +135,21 @@ impl SimDisk {
 
     /// Bit rot: flips one bit of a file, durably. False if there is no such byte.
     pub fn flip(&self, path: &str, position: usize) -> bool {
-        self.world().edit(path, |bytes| bytes.get_mut(position).map(|byte| *byte ^= 1).is_some())
+        self.world().edit(path, |bytes| {
+            bytes.get_mut(position).map(|byte| *byte ^= 1).is_some()
+        })
     }
 
     /// Overwrites a part of a file, durably, behind the back of whoever has it open.
     pub fn overwrite(&self, path: &str, position: usize, with: &[u8]) -> bool {
-        self.world().edit(path, |bytes| match bytes.get_mut(position..position + with.len()) {
-            Some(range) => {
-                range.copy_from_slice(with);
-                true
+        self.world().edit(path, |bytes| {
+            match bytes.get_mut(position..position + with.len()) {
+                Some(range) => {
+                    range.copy_from_slice(with);
+                    true
+                }
+                None => false,
             }
-            None => false,
         })
     }
 
@@ -172,7 +178,11 @@ impl World {
     }
 
     fn used(&self) -> u64 {
-        self.inodes.values().map(|inode| inode.now.len() as u64).sum()
+        let files = self.names.values().filter_map(|node| match node {
+            Node::File(id) => Some(self.inodes[id].now.len() as u64),
+            Node::Dir => None,
+        });
+        files.sum()
     }
 
     fn file(&self, path: &str) -> io::Result<u64> {
@@ -191,9 +201,26 @@ impl World {
 
     /// Removes files that no name leads to. Whoever has one open finds it gone, which is stricter than POSIX.
     fn drop_unnamed(&mut self) {
-        let named = |names: &Names, id: u64| names.values().any(|node| *node == Node::File(id));
-        let (names, durable) = (&self.names, &self.durable_names);
-        self.inodes.retain(|id, _| named(names, *id) || named(durable, *id));
+        let linked = self
+            .unsynced
+            .values()
+            .flatten()
+            .filter_map(|change| match change {
+                Change::Link(_, node) => Some(node),
+                Change::Unlink(_) | Change::Rename(..) => None,
+            });
+        let nodes = self
+            .names
+            .values()
+            .chain(self.durable_names.values())
+            .chain(linked);
+        let named: BTreeSet<u64> = nodes
+            .filter_map(|node| match node {
+                Node::File(id) => Some(*id),
+                Node::Dir => None,
+            })
+            .collect();
+        self.inodes.retain(|id, _| named.contains(id));
     }
 
     fn edit(&mut self, path: &str, edit: impl Fn(&mut Vec<u8>) -> bool) -> bool {
@@ -234,7 +261,8 @@ impl World {
             }
         }
         let survivors = self.durable_names.clone();
-        self.durable_names.retain(|path, _| path.is_empty() || survivors.contains_key(parent(path)));
+        self.durable_names
+            .retain(|path, _| path.is_empty() || survivors.contains_key(parent(path)));
         self.names = self.durable_names.clone();
         let luck = self.random.random_range(0.0..=1.0);
         for inode in self.inodes.values_mut() {
@@ -321,14 +349,23 @@ impl Disk for SimDisk {
 
     fn list(&self, path: &str) -> io::Result<Vec<String>> {
         let world = self.world();
-        let children = world.names.keys().filter(|name| !name.is_empty() && parent(name) == path);
-        Ok(children.map(|name| name.rsplit('/').next().unwrap_or(name).to_owned()).collect())
+        let children = world
+            .names
+            .keys()
+            .filter(|name| !name.is_empty() && parent(name) == path);
+        Ok(children
+            .map(|name| name.rsplit('/').next().unwrap_or(name).to_owned())
+            .collect())
     }
 
     fn open(&self, path: &str, mode: Mode) -> io::Result<Arc<dyn DiskFile>> {
         let mut world = self.world();
         world.note("open", path, [mode as u64, 0]);
-        if world.file(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) && mode != Mode::Existing {
+        if world
+            .file(path)
+            .is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
+            && mode != Mode::Existing
+        {
             if !world.names.contains_key(parent(path)) {
                 return Err(io::ErrorKind::NotFound.into());
             }
@@ -343,7 +380,12 @@ impl Disk for SimDisk {
             inode.now.clear();
             inode.dirty.clear();
         }
-        Ok(Arc::new(SimFile { disk: self.clone(), path: path.to_owned(), inode, life: world.life }))
+        Ok(Arc::new(SimFile {
+            disk: self.clone(),
+            path: path.to_owned(),
+            inode,
+            life: world.life,
+        }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -392,10 +434,15 @@ impl Disk for SimDisk {
     fn lock(&self, _path: &str) -> io::Result<Result<Box<dyn DiskLock>, LockedBy>> {
         let mut world = self.world();
         if world.locked {
-            return Ok(Err(LockedBy { pid: Some(std::process::id()) }));
+            return Ok(Err(LockedBy {
+                pid: Some(std::process::id()),
+            }));
         }
         world.locked = true;
-        Ok(Ok(Box::new(SimLock { disk: self.clone(), life: world.life })))
+        Ok(Ok(Box::new(SimLock {
+            disk: self.clone(),
+            life: world.life,
+        })))
     }
 }
 
@@ -462,10 +509,16 @@ impl DiskFile for SimFile {
         let inode = world.inodes.get_mut(&self.inode).expect("checked above");
         let from = index(position);
         let grows_by = (from + bytes.len()).saturating_sub(inode.now.len()) as u64;
-        let full = world.capacity.is_some_and(|capacity| grows_by > 0 && used + grows_by > capacity);
+        let full = world
+            .capacity
+            .is_some_and(|capacity| grows_by > 0 && used + grows_by > capacity);
         if full || failure.is_err() {
             let written = world.random.random_range(0..=bytes.len());
-            let room = if full { inode.now.len().saturating_sub(from).min(written) } else { written };
+            let room = if full {
+                inode.now.len().saturating_sub(from).min(written)
+            } else {
+                written
+            };
             inode.write(from, &bytes[..room]);
             return failure.and(Err(io::ErrorKind::StorageFull.into()));
         }
@@ -493,7 +546,10 @@ impl DiskFile for SimFile {
         let used = world.used();
         let inode = world.inodes.get_mut(&self.inode).expect("checked above");
         let grows_by = len.saturating_sub(inode.now.len() as u64);
-        if world.capacity.is_some_and(|capacity| grows_by > 0 && used + grows_by > capacity) {
+        if world
+            .capacity
+            .is_some_and(|capacity| grows_by > 0 && used + grows_by > capacity)
+        {
             return Err(io::ErrorKind::StorageFull.into());
         }
         if grows_by > 0 {

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use millstream_broker_storage::{
-    AppendError, AppendOrigin, AtomicGroup, DeleteRecordsError, Isolation, Marker, Outcome, ProducerError, ReadError,
-    StateKey, TopicError, UnknownPartition, Watermarks,
+    AppendError, AppendOrigin, AtomicGroup, DeleteRecordsError, Isolation, Marker, Outcome, ProducerError,
+    ReadError, StateKey, TopicError, UnknownPartition, Watermarks,
 };
 use millstream_protocol::batch::{Compression, ControlRecord};
 use millstream_types::{Offset, ProducerId, Timestamp};
@@ -11,7 +11,12 @@ use millstream_types::{Offset, ProducerId, Timestamp};
 use crate::kit::{Bench, START_MS, name, partition, producer, read_all, records, spec};
 
 fn marker(topic: &str, id: i64, epoch: i16, outcome: Outcome) -> Marker {
-    Marker { partition: partition(topic, 0), producer: producer(id, epoch), outcome, coordinator_epoch: 0 }
+    Marker {
+        partition: partition(topic, 0),
+        producer: producer(id, epoch),
+        outcome,
+        coordinator_epoch: 0,
+    }
 }
 
 fn key(key: &'static str) -> StateKey {
@@ -23,8 +28,14 @@ fn nothing_is_visible_before_it_is_durable() {
     let bench = Bench::new();
     bench.create("t", 1, &[]);
     let t = partition("t", 0);
-    let first = bench.storage.append(&t, records(3, 1).build(), AppendOrigin::Client).unwrap();
-    let second = bench.storage.append(&t, records(2, 2).build(), AppendOrigin::Client).unwrap();
+    let first = bench
+        .storage
+        .append(&t, records(3, 1).build(), AppendOrigin::Client)
+        .unwrap();
+    let second = bench
+        .storage
+        .append(&t, records(2, 2).build(), AppendOrigin::Client)
+        .unwrap();
     assert_eq!(bench.storage.offsets(&t).unwrap().high_watermark, Offset(0));
     assert!(bench.read(&t, 0).is_empty());
     assert!(bench.storage.step());
@@ -32,7 +43,11 @@ fn nothing_is_visible_before_it_is_durable() {
     assert_eq!(second.wait().unwrap().base_offset, Offset(3));
     assert_eq!(bench.storage.offsets(&t).unwrap().high_watermark, Offset(5));
     assert_eq!(bench.tags(&t, 0), [(0, Some(1)), (3, Some(2))]);
-    assert_eq!(bench.tags(&t, 4), [(3, Some(2))], "the batch that holds the offset, as a whole");
+    assert_eq!(
+        bench.tags(&t, 4),
+        [(3, Some(2))],
+        "the batch that holds the offset, as a whole"
+    );
     assert!(!bench.storage.step(), "nothing is left to do");
 }
 
@@ -49,19 +64,36 @@ fn what_was_written_is_there_after_a_restart_wherever_it_lies() {
     }
     let expected: Vec<_> = (0..300).filter(|tag| tag % 2 == 1).collect();
     let tags = |bench: &Bench| -> Vec<u64> {
-        bench.tags(&partition("t", 1), 0).into_iter().map(|(_, tag)| tag.unwrap()).collect()
+        bench
+            .tags(&partition("t", 1), 0)
+            .into_iter()
+            .map(|(_, tag)| tag.unwrap())
+            .collect()
     };
-    assert_eq!(tags(&bench), expected, "from segments, the write-ahead log and memory");
+    assert_eq!(
+        tags(&bench),
+        expected,
+        "from segments, the write-ahead log and memory"
+    );
     let recovery = bench.crash();
-    assert!(recovery.replayed_batches > 0 && recovery.replayed_batches < 300, "{recovery:?}");
+    assert!(
+        recovery.replayed_batches > 0 && recovery.replayed_batches < 300,
+        "{recovery:?}"
+    );
     assert_eq!(tags(&bench), expected, "after a power cut");
     bench.storage.seal().unwrap();
     assert_eq!(tags(&bench), expected, "all from segments");
     assert_eq!(bench.crash().replayed_batches, 0);
     assert_eq!(tags(&bench), expected);
-    let read = bench.storage.read(&partition("t", 1), Offset(0), 10_000, Isolation::ReadUncommitted).unwrap();
+    let read = bench
+        .storage
+        .read(&partition("t", 1), Offset(0), 10_000, Isolation::ReadUncommitted)
+        .unwrap();
     let bytes: usize = read.batches.iter().map(Bytes::len).sum();
-    assert!((8_000..=10_000).contains(&bytes), "a read fills what was asked for: {bytes}");
+    assert!(
+        (8_000..=10_000).contains(&bytes),
+        "a read fills what was asked for: {bytes}"
+    );
 }
 
 #[test]
@@ -69,7 +101,9 @@ fn files_of_the_write_ahead_log_are_used_again() {
     let bench = Bench::new();
     bench.create("t", 1, &[]);
     for tag in 0..400 {
-        bench.append(&partition("t", 0), records(1, tag).sized(1000).build()).unwrap();
+        bench
+            .append(&partition("t", 0), records(1, tag).sized(1000).build())
+            .unwrap();
         bench.storage.maintain(Timestamp(START_MS)).unwrap();
     }
     let files = bench.disk.files();
@@ -85,7 +119,10 @@ fn a_batch_that_is_sent_again_is_answered_with_its_old_offset() {
     let t = partition("t", 0);
     let send = |sequence| records(2, 9).of(producer(5, 0), sequence).build();
     for round in 0..7 {
-        assert_eq!(bench.append(&t, send(round * 2)).unwrap().base_offset, Offset(i64::from(round) * 2));
+        assert_eq!(
+            bench.append(&t, send(round * 2)).unwrap().base_offset,
+            Offset(i64::from(round) * 2)
+        );
     }
     for _ in 0..2 {
         let again = bench.append(&t, send(8)).unwrap();
@@ -95,13 +132,29 @@ fn a_batch_that_is_sent_again_is_answered_with_its_old_offset() {
         bench.crash();
     }
     let error = bench.append(&t, send(2)).unwrap_err();
-    let expected = ProducerError::OutOfOrderSequence { id: ProducerId(5), expected: 14, found: 2 };
-    assert_eq!(error, AppendError::Producer(expected), "only the last five are remembered");
+    let expected = ProducerError::OutOfOrderSequence {
+        id: ProducerId(5),
+        expected: 14,
+        found: 2,
+    };
+    assert_eq!(
+        error,
+        AppendError::Producer(expected),
+        "only the last five are remembered"
+    );
     let gap = bench.append(&t, send(16)).unwrap_err();
-    assert!(matches!(gap, AppendError::Producer(ProducerError::OutOfOrderSequence { expected: 14, .. })));
-    bench.append(&t, records(1, 1).of(producer(5, 1), 0).build()).unwrap();
+    assert!(matches!(
+        gap,
+        AppendError::Producer(ProducerError::OutOfOrderSequence { expected: 14, .. })
+    ));
+    bench
+        .append(&t, records(1, 1).of(producer(5, 1), 0).build())
+        .unwrap();
     let stale = bench.append(&t, send(14)).unwrap_err();
-    assert!(matches!(stale, AppendError::Producer(ProducerError::InvalidEpoch { .. })));
+    assert!(matches!(
+        stale,
+        AppendError::Producer(ProducerError::InvalidEpoch { .. })
+    ));
     assert_eq!(bench.storage.offsets(&t).unwrap().high_watermark, Offset(15));
 }
 
@@ -110,8 +163,14 @@ fn a_duplicate_is_acknowledged_only_when_the_first_is_durable() {
     let bench = Bench::new();
     bench.create("t", 1, &[]);
     let batch = records(1, 1).of(producer(1, 0), 0).build();
-    let first = bench.storage.append(&partition("t", 0), batch.clone(), AppendOrigin::Client).unwrap();
-    let again = bench.storage.append(&partition("t", 0), batch, AppendOrigin::Client).unwrap();
+    let first = bench
+        .storage
+        .append(&partition("t", 0), batch.clone(), AppendOrigin::Client)
+        .unwrap();
+    let again = bench
+        .storage
+        .append(&partition("t", 0), batch, AppendOrigin::Client)
+        .unwrap();
     bench.disk.fail_syncs_after(Some(0));
     bench.storage.step();
     assert!(first.wait().is_err());
@@ -126,9 +185,13 @@ fn an_open_transaction_holds_the_last_stable_offset() {
     let (a, b) = (partition("a", 0), partition("b", 0));
     bench.append(&a, records(2, 1).build()).unwrap();
     for to in [&a, &b] {
-        bench.append(to, records(3, 2).of(producer(1, 0), 0).transactional().build()).unwrap();
+        bench
+            .append(to, records(3, 2).of(producer(1, 0), 0).transactional().build())
+            .unwrap();
     }
-    bench.append(&a, records(1, 3).of(producer(2, 0), 0).transactional().build()).unwrap();
+    bench
+        .append(&a, records(1, 3).of(producer(2, 0), 0).transactional().build())
+        .unwrap();
     let stable = |bench: &Bench, of| bench.storage.offsets(of).unwrap().last_stable;
     assert_eq!((stable(&bench, &a), stable(&bench, &b)), (Offset(2), Offset(0)));
     assert_eq!(read_all(&bench.storage, &a, 0, Isolation::ReadCommitted).len(), 1);
@@ -152,12 +215,22 @@ fn an_open_transaction_holds_the_last_stable_offset() {
     for _ in 0..2 {
         assert_eq!((stable(&bench, &a), stable(&bench, &b)), (Offset(8), Offset(4)));
         assert_eq!(bench.storage.get(&key("group/offset")).unwrap(), "5");
-        let read = bench.storage.read(&a, Offset(0), 1 << 20, Isolation::ReadCommitted).unwrap();
+        let read = bench
+            .storage
+            .read(&a, Offset(0), 1 << 20, Isolation::ReadCommitted)
+            .unwrap();
         assert_eq!(read.aborted.len(), 1);
         assert_eq!(read.aborted[0].producer_id, ProducerId(1));
         assert_eq!(read.aborted[0].first_offset, Offset(2));
-        let read = bench.storage.read(&a, Offset(5), 1, Isolation::ReadCommitted).unwrap();
-        assert_eq!(read.aborted.len(), 1, "its marker comes later, but its records end before");
+        let read = bench
+            .storage
+            .read(&a, Offset(5), 1, Isolation::ReadCommitted)
+            .unwrap();
+        assert_eq!(
+            read.aborted.len(),
+            1,
+            "its marker comes later, but its records end before"
+        );
         bench.crash();
     }
 }
@@ -167,14 +240,25 @@ fn a_marker_of_a_newer_epoch_fences_the_producer() {
     let bench = Bench::new();
     bench.create("t", 1, &[]);
     let t = partition("t", 0);
-    bench.append(&t, records(1, 1).of(producer(1, 3), 0).transactional().build()).unwrap();
-    let stale = AtomicGroup { markers: vec![marker("t", 1, 2, Outcome::Commit)], puts: Vec::new() };
+    bench
+        .append(&t, records(1, 1).of(producer(1, 3), 0).transactional().build())
+        .unwrap();
+    let stale = AtomicGroup {
+        markers: vec![marker("t", 1, 2, Outcome::Commit)],
+        puts: Vec::new(),
+    };
     assert!(bench.storage.commit(stale).is_err());
-    let abort = AtomicGroup { markers: vec![marker("t", 1, 4, Outcome::Abort)], puts: Vec::new() };
+    let abort = AtomicGroup {
+        markers: vec![marker("t", 1, 4, Outcome::Abort)],
+        puts: Vec::new(),
+    };
     let ticket = bench.storage.commit(abort).unwrap();
     bench.done(ticket).unwrap();
     let late = bench.append(&t, records(1, 2).of(producer(1, 3), 1).transactional().build());
-    assert!(matches!(late, Err(AppendError::Producer(ProducerError::InvalidEpoch { .. }))));
+    assert!(matches!(
+        late,
+        Err(AppendError::Producer(ProducerError::InvalidEpoch { .. }))
+    ));
     assert_eq!(bench.storage.offsets(&t).unwrap().last_stable, Offset(2));
 }
 
@@ -185,19 +269,44 @@ fn refuses_batches_that_no_consumer_could_read() {
     let t = partition("t", 0);
     let good = records(2, 1).build();
     let flipped: Bytes = [&good[..70], &[good[70] ^ 1], &good[71..]].concat().into();
-    assert!(matches!(bench.append(&t, flipped), Err(AppendError::Corrupt { .. })));
-    assert!(matches!(bench.append(&t, good.slice(..good.len() - 1)), Err(AppendError::Corrupt { .. })));
-    assert!(matches!(bench.append(&t, Bytes::new()), Err(AppendError::Corrupt { .. })));
-    let control = ControlRecord { outcome: Outcome::Commit, coordinator_epoch: 0 };
+    assert!(matches!(
+        bench.append(&t, flipped),
+        Err(AppendError::Corrupt { .. })
+    ));
+    assert!(matches!(
+        bench.append(&t, good.slice(..good.len() - 1)),
+        Err(AppendError::Corrupt { .. })
+    ));
+    assert!(matches!(
+        bench.append(&t, Bytes::new()),
+        Err(AppendError::Corrupt { .. })
+    ));
+    let control = ControlRecord {
+        outcome: Outcome::Commit,
+        coordinator_epoch: 0,
+    };
     let control = control.batch(producer(1, 0), Timestamp(START_MS));
-    assert!(matches!(bench.append(&t, control), Err(AppendError::Invalid { .. })));
+    assert!(matches!(
+        bench.append(&t, control),
+        Err(AppendError::Invalid { .. })
+    ));
     let large = records(1, 1).sized(600).build();
-    assert!(matches!(bench.append(&t, large), Err(AppendError::TooLarge { max: 500, .. })));
+    assert!(matches!(
+        bench.append(&t, large),
+        Err(AppendError::TooLarge { max: 500, .. })
+    ));
     let future = records(1, 1).at(START_MS + 4_000_000).build();
-    assert!(matches!(bench.append(&t, future), Err(AppendError::InvalidTimestamp { .. })));
+    assert!(matches!(
+        bench.append(&t, future),
+        Err(AppendError::InvalidTimestamp { .. })
+    ));
     let nowhere = bench.append(&partition("t", 1), good.clone());
     assert!(matches!(nowhere, Err(AppendError::UnknownPartition(_))));
-    assert_eq!(bench.append(&t, good).unwrap().base_offset, Offset(0), "nothing of it left a trace");
+    assert_eq!(
+        bench.append(&t, good).unwrap().base_offset,
+        Offset(0),
+        "nothing of it left a trace"
+    );
 }
 
 #[test]
@@ -206,10 +315,18 @@ fn the_broker_stamps_records_if_the_topic_says_so() {
     bench.create("t", 1, &[("message.timestamp.type", "LogAppendTime")]);
     let t = partition("t", 0);
     bench.clock.advance_ms(500);
-    let appended = bench.append(&t, records(3, 1).at(5).compressed(Compression::Lz4).build()).unwrap();
+    let appended = bench
+        .append(&t, records(3, 1).at(5).compressed(Compression::Lz4).build())
+        .unwrap();
     assert_eq!(appended.log_append_time, Some(Timestamp(START_MS + 500)));
     let batches = bench.read(&t, 0);
-    assert!(batches[0].records().unwrap().iter().all(|r| r.timestamp == Timestamp(START_MS + 500)));
+    assert!(
+        batches[0]
+            .records()
+            .unwrap()
+            .iter()
+            .all(|r| r.timestamp == Timestamp(START_MS + 500))
+    );
 }
 
 #[test]
@@ -219,17 +336,31 @@ fn a_timestamp_leads_to_the_record() {
     let t = partition("t", 0);
     assert_eq!(bench.storage.max_timestamp(&t).unwrap(), None);
     for round in 0..100_i64 {
-        let batch = records(10, 1).sized(40).at(START_MS + round * 10).compressed(Compression::Zstd);
+        let batch = records(10, 1)
+            .sized(40)
+            .at(START_MS + round * 10)
+            .compressed(Compression::Zstd);
         bench.append(&t, batch.build()).unwrap();
     }
     let check = |bench: &Bench| {
-        for (time, offset) in [(0, 0), (START_MS, 0), (START_MS + 1, 1), (START_MS + 457, 457), (START_MS + 999, 999)]
-        {
+        for (time, offset) in [
+            (0, 0),
+            (START_MS, 0),
+            (START_MS + 1, 1),
+            (START_MS + 457, 457),
+            (START_MS + 999, 999),
+        ] {
             let found = bench.storage.offset_for_timestamp(&t, Timestamp(time)).unwrap();
             let time = time.max(START_MS);
             assert_eq!(found, Some((Offset(offset), Timestamp(time))));
         }
-        assert_eq!(bench.storage.offset_for_timestamp(&t, Timestamp(START_MS + 1000)).unwrap(), None);
+        assert_eq!(
+            bench
+                .storage
+                .offset_for_timestamp(&t, Timestamp(START_MS + 1000))
+                .unwrap(),
+            None
+        );
         let last = bench.storage.max_timestamp(&t).unwrap();
         assert_eq!(last, Some((Offset(999), Timestamp(START_MS + 999))));
     };
@@ -243,7 +374,11 @@ fn a_timestamp_leads_to_the_record() {
     let ticket = bench.storage.delete_records(&t, Offset(455)).unwrap();
     bench.done(ticket).unwrap();
     let found = bench.storage.offset_for_timestamp(&t, Timestamp(0)).unwrap();
-    assert_eq!(found, Some((Offset(455), Timestamp(START_MS + 455))), "not before the log start");
+    assert_eq!(
+        found,
+        Some((Offset(455), Timestamp(START_MS + 455))),
+        "not before the log start"
+    );
 }
 
 #[test]
@@ -258,13 +393,24 @@ fn deleted_records_are_out_of_range_and_their_segments_go() {
     let before = bench.storage.size_bytes(&t).unwrap();
     let ticket = bench.storage.delete_records(&t, Offset(30)).unwrap();
     assert_eq!(bench.done(ticket), Ok(Offset(30)));
-    assert!(bench.storage.delete_records(&t, Offset(41)).is_err_and(|e| matches!(
-        e,
-        DeleteRecordsError::OffsetOutOfRange { .. }
-    )));
+    assert!(
+        bench
+            .storage
+            .delete_records(&t, Offset(41))
+            .is_err_and(|e| matches!(e, DeleteRecordsError::OffsetOutOfRange { .. }))
+    );
     for _ in 0..2 {
-        let gone = bench.storage.read(&t, Offset(29), 100, Isolation::ReadUncommitted);
-        assert!(matches!(gone, Err(ReadError::OffsetOutOfRange { start: Offset(30), end: Offset(40), .. })));
+        let gone = bench
+            .storage
+            .read(&t, Offset(29), 100, Isolation::ReadUncommitted);
+        assert!(matches!(
+            gone,
+            Err(ReadError::OffsetOutOfRange {
+                start: Offset(30),
+                end: Offset(40),
+                ..
+            })
+        ));
         assert_eq!(bench.tags(&t, 30).len(), 10);
         bench.crash();
     }
@@ -279,7 +425,15 @@ fn deleted_records_are_out_of_range_and_their_segments_go() {
 fn retention_removes_old_segments_by_age_and_by_size() {
     let mut bench = Bench::new();
     bench.create("aged", 1, &[("segment.bytes", "4000"), ("retention.ms", "60000")]);
-    bench.create("sized", 1, &[("segment.bytes", "4000"), ("retention.bytes", "10000"), ("retention.ms", "-1")]);
+    bench.create(
+        "sized",
+        1,
+        &[
+            ("segment.bytes", "4000"),
+            ("retention.bytes", "10000"),
+            ("retention.ms", "-1"),
+        ],
+    );
     bench.create("kept", 1, &[("segment.bytes", "4000"), ("retention.ms", "-1")]);
     for tag in 0..40_i64 {
         for topic in ["aged", "sized", "kept"] {
@@ -298,12 +452,25 @@ fn retention_removes_old_segments_by_age_and_by_size() {
     assert!((24..=32).contains(&after[1]), "{after:?}");
     assert_eq!(after[2], 0);
     let size = bench.storage.size_bytes(&partition("sized", 0)).unwrap();
-    assert!((10_000..14_000).contains(&size), "at least what is to be kept: {size}");
+    assert!(
+        (10_000..14_000).contains(&size),
+        "at least what is to be kept: {size}"
+    );
     bench.crash();
     assert_eq!(starts(&bench), after);
     bench.storage.maintain(Timestamp(START_MS + 500_000)).unwrap();
-    assert_eq!(bench.storage.offsets(&partition("aged", 0)).unwrap().log_start, Offset(40));
-    assert_eq!(bench.append(&partition("aged", 0), records(1, 0).at(START_MS).build()).unwrap().base_offset.0, 40);
+    assert_eq!(
+        bench.storage.offsets(&partition("aged", 0)).unwrap().log_start,
+        Offset(40)
+    );
+    assert_eq!(
+        bench
+            .append(&partition("aged", 0), records(1, 0).at(START_MS).build())
+            .unwrap()
+            .base_offset
+            .0,
+        40
+    );
     assert_eq!(bench.tags(&partition("aged", 0), 40), [(40, Some(0))]);
 }
 
@@ -313,7 +480,10 @@ fn topics_are_created_changed_and_deleted() {
     bench.create("t", 2, &[("retention.ms", "1000")]);
     let exists = bench.storage.create_topic(spec("t", 1, &[])).unwrap_err();
     assert_eq!(exists, TopicError::Exists { topic: name("t") });
-    assert!(matches!(bench.storage.create_topic(spec("u", 0, &[])), Err(TopicError::InvalidPartitions { .. })));
+    assert!(matches!(
+        bench.storage.create_topic(spec("u", 0, &[])),
+        Err(TopicError::InvalidPartitions { .. })
+    ));
     let unknown = bench.storage.create_topic(spec("u", 1, &[("retention", "1")]));
     assert!(matches!(unknown, Err(TopicError::InvalidConfig(_))));
     let first = bench.storage.topic(&name("t")).unwrap();
@@ -322,12 +492,18 @@ fn topics_are_created_changed_and_deleted() {
     let ticket = bench.storage.create_partitions(&name("t"), 4).unwrap();
     assert_eq!(bench.done(ticket).unwrap().partitions, 4);
     assert!(bench.storage.create_partitions(&name("t"), 4).is_err());
-    let ticket = bench.storage.alter_topic_config(&name("t"), [("retention.ms".into(), "5".into())].into()).unwrap();
+    let ticket = bench
+        .storage
+        .alter_topic_config(&name("t"), [("retention.ms".into(), "5".into())].into())
+        .unwrap();
     bench.done(ticket).unwrap();
     bench.append(&partition("t", 3), records(1, 2).build()).unwrap();
     bench.crash();
     let topic = bench.storage.topic(&name("t")).unwrap();
-    assert_eq!((topic.id, topic.partitions, topic.config.retention_ms), (first.id, 4, Some(5)));
+    assert_eq!(
+        (topic.id, topic.partitions, topic.config.retention_ms),
+        (first.id, 4, Some(5))
+    );
     assert_eq!(bench.tags(&partition("t", 1), 0), [(0, Some(1))]);
 
     bench.storage.seal().unwrap();
@@ -336,14 +512,28 @@ fn topics_are_created_changed_and_deleted() {
     bench.done(ticket).unwrap();
     assert!(watch.has_changed().unwrap_or(true), "who waits looks again");
     assert!(bench.storage.topics().is_empty());
-    assert!(matches!(bench.storage.offsets(&partition("t", 1)), Err(UnknownPartition { .. })));
+    assert!(matches!(
+        bench.storage.offsets(&partition("t", 1)),
+        Err(UnknownPartition { .. })
+    ));
     bench.create("t", 1, &[]);
-    assert_eq!(bench.append(&partition("t", 0), records(1, 3).build()).unwrap().base_offset, Offset(0));
+    assert_eq!(
+        bench
+            .append(&partition("t", 0), records(1, 3).build())
+            .unwrap()
+            .base_offset,
+        Offset(0)
+    );
     bench.crash();
     assert_ne!(bench.storage.topic(&name("t")).unwrap().id, first.id);
     bench.storage.seal().unwrap();
     assert_eq!(bench.tags(&partition("t", 0), 0), [(0, Some(3))]);
-    let left = bench.disk.files().into_iter().filter(|(path, _)| path.contains(&first.id.to_string())).count();
+    let left = bench
+        .disk
+        .files()
+        .into_iter()
+        .filter(|(path, _)| path.contains(&first.id.to_string()))
+        .count();
     assert_eq!(left, 0, "its files are gone");
 }
 
@@ -351,7 +541,10 @@ fn topics_are_created_changed_and_deleted() {
 fn keyed_state_is_durable_and_in_order() {
     let mut bench = Bench::new();
     for (k, v) in [("b/2", "x"), ("a/1", "y"), ("b/1", "z"), ("c", "w")] {
-        let ticket = bench.storage.put(key(k), Some(Bytes::from_static(v.as_bytes()))).unwrap();
+        let ticket = bench
+            .storage
+            .put(key(k), Some(Bytes::from_static(v.as_bytes())))
+            .unwrap();
         bench.done(ticket).unwrap();
     }
     let ticket = bench.storage.put(key("c"), None).unwrap();
@@ -374,11 +567,16 @@ fn a_watcher_hears_of_every_move() {
     let t = partition("t", 0);
     let mut watch = bench.storage.watch(&t).unwrap();
     assert_eq!(*watch.borrow_and_update(), Watermarks::default());
-    bench.append(&t, records(2, 1).of(producer(1, 0), 0).transactional().build()).unwrap();
+    bench
+        .append(&t, records(2, 1).of(producer(1, 0), 0).transactional().build())
+        .unwrap();
     assert!(watch.has_changed().unwrap());
     let seen = *watch.borrow_and_update();
     assert_eq!((seen.last_stable, seen.high_watermark), (Offset(0), Offset(2)));
-    let commit = AtomicGroup { markers: vec![marker("t", 1, 0, Outcome::Commit)], puts: Vec::new() };
+    let commit = AtomicGroup {
+        markers: vec![marker("t", 1, 0, Outcome::Commit)],
+        puts: Vec::new(),
+    };
     let ticket = bench.storage.commit(commit).unwrap();
     bench.done(ticket).unwrap();
     assert_eq!(watch.borrow_and_update().last_stable, Offset(3));

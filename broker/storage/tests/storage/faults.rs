@@ -20,7 +20,9 @@ fn filled(batches: u64) -> Bench {
     let bench = Bench::new();
     bench.create("t", 1, &[]);
     for tag in 0..batches {
-        bench.append(&partition("t", 0), records(1, tag).sized(200).build()).unwrap();
+        bench
+            .append(&partition("t", 0), records(1, tag).sized(200).build())
+            .unwrap();
     }
     bench
 }
@@ -46,7 +48,11 @@ fn a_damaged_tail_leaves_a_prefix_at_every_byte() {
             let next = bench.append(&partition("t", 0), records(1, 99).build()).unwrap();
             assert_eq!(next.base_offset, Offset(left.len() as i64));
             bench.reopen().unwrap();
-            assert_eq!(bench.tags(&partition("t", 0), 0).len(), left.len() + 1, "nothing of the old tail comes back");
+            assert_eq!(
+                bench.tags(&partition("t", 0), 0).len(),
+                left.len() + 1,
+                "nothing of the old tail comes back"
+            );
             bench.storage.seal().unwrap();
             assert_eq!(bench.tags(&partition("t", 0), 0).len(), left.len() + 1);
         }
@@ -83,12 +89,20 @@ fn a_rotten_segment_takes_only_its_partition_offline() {
     bench.create("bad", 1, &[]);
     for tag in 0..50 {
         for topic in ["good", "bad"] {
-            bench.append(&partition(topic, 0), records(2, tag).sized(300).build()).unwrap();
+            bench
+                .append(&partition(topic, 0), records(2, tag).sized(300).build())
+                .unwrap();
         }
     }
     bench.storage.seal().unwrap();
     let id = bench.storage.topics()[0].id.to_string();
-    let bad = bench.disk.files().into_iter().find(|(path, _)| path.contains(&id)).unwrap().0;
+    let bad = bench
+        .disk
+        .files()
+        .into_iter()
+        .find(|(path, _)| path.contains(&id))
+        .unwrap()
+        .0;
     assert!(bench.disk.flip(&bad, 10_000));
     let (bad, good) = (partition("bad", 0), partition("good", 0));
     let mut next = Offset(0);
@@ -100,10 +114,15 @@ fn a_rotten_segment_takes_only_its_partition_offline() {
         assert!(next < Offset(100), "the damage was served");
     };
     match error {
-        ReadError::Offline(offline) => assert!(offline.reason.contains(".log is corrupt at byte"), "{offline}"),
+        ReadError::Offline(offline) => {
+            assert!(offline.reason.contains(".log is corrupt at byte"), "{offline}")
+        }
         other => panic!("{other}"),
     }
-    assert!(matches!(bench.append(&bad, records(1, 1).build()), Err(AppendError::Offline(_))));
+    assert!(matches!(
+        bench.append(&bad, records(1, 1).build()),
+        Err(AppendError::Offline(_))
+    ));
     assert_eq!(bench.tags(&good, 0).len(), 50);
     bench.append(&good, records(1, 1).build()).unwrap();
 }
@@ -113,11 +132,18 @@ fn a_damaged_index_is_built_again() {
     let mut bench = Bench::new();
     bench.create("t", 1, &[("segment.bytes", "20000")]);
     for tag in 0..100 {
-        bench.append(&partition("t", 0), records(1, tag).sized(500).build()).unwrap();
+        bench
+            .append(&partition("t", 0), records(1, tag).sized(500).build())
+            .unwrap();
     }
     bench.storage.seal().unwrap();
-    let indexes: Vec<_> =
-        bench.disk.files().into_iter().map(|(path, _)| path).filter(|path| path.ends_with(".index")).collect();
+    let indexes: Vec<_> = bench
+        .disk
+        .files()
+        .into_iter()
+        .map(|(path, _)| path)
+        .filter(|path| path.ends_with(".index"))
+        .collect();
     assert!(!indexes.is_empty());
     for index in &indexes {
         assert!(bench.disk.flip(index, 40));
@@ -133,19 +159,38 @@ fn nothing_is_acknowledged_after_a_failed_fsync() {
     let mut bench = filled(5);
     let t = partition("t", 0);
     bench.disk.fail_syncs_after(Some(0));
-    let lost = bench.storage.append(&t, records(1, 5).build(), AppendOrigin::Client).unwrap();
+    let lost = bench
+        .storage
+        .append(&t, records(1, 5).build(), AppendOrigin::Client)
+        .unwrap();
     let lost = bench.done(lost).unwrap_err();
-    assert!(matches!(&lost, WriteError::Failed { reason } if reason.contains("write-ahead log")), "{lost}");
+    assert!(
+        matches!(&lost, WriteError::Failed { reason } if reason.contains("write-ahead log")),
+        "{lost}"
+    );
     bench.disk.fail_syncs_after(None);
-    let after = bench.storage.append(&t, records(1, 6).build(), AppendOrigin::Client);
-    assert!(matches!(after, Err(AppendError::Write(WriteError::Failed { .. }))));
-    assert!(bench.storage.put(StateKey(Bytes::from_static(b"k")), None).is_err());
+    let after = bench
+        .storage
+        .append(&t, records(1, 6).build(), AppendOrigin::Client);
+    assert!(matches!(
+        after,
+        Err(AppendError::Write(WriteError::Failed { .. }))
+    ));
+    assert!(
+        bench
+            .storage
+            .put(StateKey(Bytes::from_static(b"k")), None)
+            .is_err()
+    );
     assert!(bench.storage.refusal().is_some());
     assert_eq!(bench.tags(&t, 0).len(), 5, "what is durable can be read");
     bench.crash();
     let left = bench.tags(&t, 0).len() as i64;
     assert!((5..=6).contains(&left));
-    assert_eq!(bench.append(&t, records(1, 7).build()).unwrap().base_offset, Offset(left));
+    assert_eq!(
+        bench.append(&t, records(1, 7).build()).unwrap().base_offset,
+        Offset(left)
+    );
 }
 
 #[test]
@@ -175,15 +220,25 @@ fn a_full_disk_is_an_error_until_there_is_space() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(error, AppendError::Write(WriteError::DiskFull { .. })), "{error}");
+    assert!(
+        matches!(error, AppendError::Write(WriteError::DiskFull { .. })),
+        "{error}"
+    );
     assert!(bench.append(&t, records(1, 0).sized(700).build()).is_err());
-    assert_eq!(bench.tags(&t, 0).len() as u64, accepted, "all that was acknowledged can be read");
+    assert_eq!(
+        bench.tags(&t, 0).len() as u64,
+        accepted,
+        "all that was acknowledged can be read"
+    );
     assert!(bench.storage.seal().is_err(), "sealing needs space too");
     bench.crash();
     assert_eq!(bench.tags(&t, 0).len() as u64, accepted);
     assert!(bench.append(&t, records(1, 0).build()).is_err());
     bench.disk.set_capacity(None);
-    assert_eq!(bench.append(&t, records(1, 0).build()).unwrap().base_offset, Offset(accepted as i64));
+    assert_eq!(
+        bench.append(&t, records(1, 0).build()).unwrap().base_offset,
+        Offset(accepted as i64)
+    );
     bench.storage.seal().unwrap();
     bench.crash();
     assert_eq!(bench.tags(&t, 0).len() as u64, accepted + 1);
@@ -211,10 +266,15 @@ fn a_directory_in_use_is_refused_and_free_after_close() {
     assert!(matches!(again, OpenError::Locked { pid: Some(_), .. }), "{again}");
     assert!(again.to_string().contains("in use by process"), "{again}");
     bench.storage.close();
-    let refused = bench.storage.append(&partition("t", 0), records(1, 1).build(), AppendOrigin::Client);
+    let refused = bench
+        .storage
+        .append(&partition("t", 0), records(1, 1).build(), AppendOrigin::Client);
     assert!(matches!(refused, Err(AppendError::Write(WriteError::Closed))));
     let (storage, _) = open(&bench.disk, &bench.clock, &bench.config).unwrap();
-    assert_eq!(storage.offsets(&partition("t", 0)).unwrap().high_watermark, Offset(1));
+    assert_eq!(
+        storage.offsets(&partition("t", 0)).unwrap().high_watermark,
+        Offset(1)
+    );
 }
 
 #[test]
@@ -222,7 +282,17 @@ fn a_newer_format_is_refused() {
     let mut bench = filled(1);
     assert!(bench.disk.overwrite("format", "millstream-storage ".len(), b"7"));
     let error = bench.reopen().unwrap_err();
-    assert!(matches!(error, OpenError::NewerFormat { found: 7, supported: 1, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            OpenError::NewerFormat {
+                found: 7,
+                supported: 1,
+                ..
+            }
+        ),
+        "{error}"
+    );
     assert!(bench.disk.overwrite("format", 0, b"x"));
     assert!(matches!(bench.reopen(), Err(OpenError::Corrupt { .. })));
 }
@@ -232,5 +302,8 @@ fn a_full_disk_at_the_start_is_said() {
     let disk = millstream_broker_storage::sim::SimDisk::new(3);
     disk.set_capacity(Some(5));
     let bench = Bench::new();
-    assert!(matches!(open(&disk, &bench.clock, &bench.config), Err(OpenError::Full { .. })));
+    assert!(matches!(
+        open(&disk, &bench.clock, &bench.config),
+        Err(OpenError::Full { .. })
+    ));
 }

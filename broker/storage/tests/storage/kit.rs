@@ -12,39 +12,46 @@ use millstream_types::{
     ManualClock, Offset, Producer, ProducerEpoch, ProducerId, Timestamp, TopicName, TopicPartition,
 };
 
-pub const START_MS: i64 = 1_700_000_000_000;
+pub(crate) const START_MS: i64 = 1_700_000_000_000;
 
-pub fn name(topic: &str) -> TopicName {
+pub(crate) fn name(topic: &str) -> TopicName {
     TopicName::new(topic).unwrap()
 }
 
-pub fn partition(topic: &str, partition: i32) -> TopicPartition {
+pub(crate) fn partition(topic: &str, partition: i32) -> TopicPartition {
     TopicPartition::new(name(topic), partition)
 }
 
-pub fn spec(topic: &str, partitions: i32, config: &[(&str, &str)]) -> NewTopicSpec {
+pub(crate) fn spec(topic: &str, partitions: i32, config: &[(&str, &str)]) -> NewTopicSpec {
     let config: BTreeMap<_, _> = config.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
-    NewTopicSpec { name: name(topic), partitions, config }
+    NewTopicSpec {
+        name: name(topic),
+        partitions,
+        config,
+    }
 }
 
-pub fn producer(id: i64, epoch: i16) -> Producer {
-    Producer { id: ProducerId(id), epoch: ProducerEpoch(epoch) }
+pub(crate) fn producer(id: i64, epoch: i16) -> Producer {
+    Producer {
+        id: ProducerId(id),
+        epoch: ProducerEpoch(epoch),
+    }
 }
 
 /// What a batch in a test is made of.
 #[derive(Clone, Copy)]
-pub struct Spec {
-    pub count: i32,
+pub(crate) struct Spec {
+    pub(crate) count: i32,
     /// Says which batch it is.
-    pub tag: u64,
-    pub value_bytes: usize,
-    pub timestamp: i64,
-    pub producer: Option<(Producer, i32)>,
-    pub transactional: bool,
-    pub compression: Compression,
+    pub(crate) tag: u64,
+    pub(crate) value_bytes: usize,
+    pub(crate) timestamp: i64,
+    pub(crate) producer: Option<(Producer, i32)>,
+    pub(crate) transactional: bool,
+    pub(crate) compression: Compression,
 }
 
-pub fn records(count: i32, tag: u64) -> Spec {
+pub(crate) fn records(count: i32, tag: u64) -> Spec {
     Spec {
         count,
         tag,
@@ -57,33 +64,33 @@ pub fn records(count: i32, tag: u64) -> Spec {
 }
 
 impl Spec {
-    pub fn of(mut self, producer: Producer, sequence: i32) -> Self {
+    pub(crate) fn of(mut self, producer: Producer, sequence: i32) -> Self {
         self.producer = Some((producer, sequence));
         self
     }
 
-    pub fn transactional(mut self) -> Self {
+    pub(crate) fn transactional(mut self) -> Self {
         self.transactional = true;
         self
     }
 
-    pub fn at(mut self, timestamp: i64) -> Self {
+    pub(crate) fn at(mut self, timestamp: i64) -> Self {
         self.timestamp = timestamp;
         self
     }
 
-    pub fn sized(mut self, value_bytes: usize) -> Self {
+    pub(crate) fn sized(mut self, value_bytes: usize) -> Self {
         self.value_bytes = value_bytes;
         self
     }
 
-    pub fn compressed(mut self, compression: Compression) -> Self {
+    pub(crate) fn compressed(mut self, compression: Compression) -> Self {
         self.compression = compression;
         self
     }
 
     /// Record `i` has timestamp `timestamp + i` and the tag as its key.
-    pub fn build(self) -> Bytes {
+    pub(crate) fn build(self) -> Bytes {
         let mut builder = BatchBuilder::new(self.compression);
         if let Some((producer, sequence)) = self.producer {
             builder = builder.producer(producer, sequence);
@@ -101,7 +108,7 @@ impl Spec {
 }
 
 /// The tag of a batch that was read; `None` for a marker.
-pub fn tag(batch: &RecordBatch) -> Option<u64> {
+pub(crate) fn tag(batch: &RecordBatch) -> Option<u64> {
     if batch.header().attributes.is_control() {
         return None;
     }
@@ -110,7 +117,7 @@ pub fn tag(batch: &RecordBatch) -> Option<u64> {
     Some(u64::from_le_bytes(key.as_ref().try_into().unwrap()))
 }
 
-pub fn small() -> StorageConfig {
+pub(crate) fn small() -> StorageConfig {
     StorageConfig {
         wal_file_bytes: 16 << 10,
         ring_bytes: 8 << 10,
@@ -121,65 +128,76 @@ pub fn small() -> StorageConfig {
 }
 
 /// An engine on a simulated disk, driven by hand.
-pub struct Bench {
-    pub disk: SimDisk,
-    pub clock: Arc<ManualClock>,
-    pub config: StorageConfig,
-    pub storage: Storage,
+pub(crate) struct Bench {
+    pub(crate) disk: SimDisk,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) config: StorageConfig,
+    pub(crate) storage: Storage,
 }
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(small())
     }
 
-    pub fn with(config: StorageConfig) -> Self {
+    pub(crate) fn with(config: StorageConfig) -> Self {
         let disk = SimDisk::new(1);
         let clock = Arc::new(ManualClock::at(Timestamp(START_MS)));
         let (storage, _) = open(&disk, &clock, &config).unwrap();
-        Self { disk, clock, config, storage }
+        Self {
+            disk,
+            clock,
+            config,
+            storage,
+        }
     }
 
-    pub fn create(&self, topic: &str, partitions: i32, config: &[(&str, &str)]) {
-        let ticket = self.storage.create_topic(spec(topic, partitions, config)).unwrap();
+    pub(crate) fn create(&self, topic: &str, partitions: i32, config: &[(&str, &str)]) {
+        let ticket = self
+            .storage
+            .create_topic(spec(topic, partitions, config))
+            .unwrap();
         self.done(ticket).unwrap();
     }
 
     /// The fate of a write after the writer did its work.
-    pub fn done<T: Send + 'static>(&self, ticket: Ticket<T>) -> Result<T, WriteError> {
+    pub(crate) fn done<T: Send + 'static>(&self, ticket: Ticket<T>) -> Result<T, WriteError> {
         self.storage.step();
         ticket.wait()
     }
 
-    pub fn append(&self, to: &TopicPartition, batch: Bytes) -> Result<Appended, AppendError> {
+    pub(crate) fn append(&self, to: &TopicPartition, batch: Bytes) -> Result<Appended, AppendError> {
         let ticket = self.storage.append(to, batch, AppendOrigin::Client)?;
         Ok(self.done(ticket)?)
     }
 
     /// Everything that was not synced may be gone; then opened again.
-    pub fn crash(&mut self) -> Recovery {
+    pub(crate) fn crash(&mut self) -> Recovery {
         self.disk.crash();
         self.reopen().unwrap()
     }
 
-    pub fn reopen(&mut self) -> Result<Recovery, OpenError> {
+    pub(crate) fn reopen(&mut self) -> Result<Recovery, OpenError> {
         self.disk.kill();
         let (storage, recovery) = open(&self.disk, &self.clock, &self.config)?;
         self.storage = storage;
         Ok(recovery)
     }
 
-    pub fn read(&self, from: &TopicPartition, offset: i64) -> Vec<RecordBatch> {
+    pub(crate) fn read(&self, from: &TopicPartition, offset: i64) -> Vec<RecordBatch> {
         read_all(&self.storage, from, offset, Isolation::ReadUncommitted)
     }
 
     /// First offset and tag of every batch from an offset on.
-    pub fn tags(&self, from: &TopicPartition, offset: i64) -> Vec<(i64, Option<u64>)> {
-        self.read(from, offset).iter().map(|batch| (batch.base_offset().0, tag(batch))).collect()
+    pub(crate) fn tags(&self, from: &TopicPartition, offset: i64) -> Vec<(i64, Option<u64>)> {
+        self.read(from, offset)
+            .iter()
+            .map(|batch| (batch.base_offset().0, tag(batch)))
+            .collect()
     }
 }
 
-pub fn open(
+pub(crate) fn open(
     disk: &SimDisk,
     clock: &Arc<ManualClock>,
     config: &StorageConfig,
@@ -189,7 +207,7 @@ pub fn open(
 }
 
 /// Reads to the end in small steps.
-pub fn read_all(
+pub(crate) fn read_all(
     storage: &Storage,
     from: &TopicPartition,
     offset: i64,
@@ -205,7 +223,10 @@ pub fn read_all(
         for bytes in read.batches {
             let batch = RecordBatch::parse(bytes).unwrap();
             assert!(batch.base_offset() <= next || !batches.is_empty());
-            assert!(batch.last_offset() >= next, "a batch before the offset that was asked for");
+            assert!(
+                batch.last_offset() >= next,
+                "a batch before the offset that was asked for"
+            );
             next = batch.next_offset();
             batches.push(batch);
         }

@@ -10,7 +10,11 @@ use millstream_types::{Offset, SystemClock};
 use crate::kit::{partition, read_all, records, spec};
 
 fn config() -> StorageConfig {
-    StorageConfig { wal_file_bytes: 256 << 10, ring_bytes: 64 << 10, ..StorageConfig::default() }
+    StorageConfig {
+        wal_file_bytes: 256 << 10,
+        ring_bytes: 64 << 10,
+        ..StorageConfig::default()
+    }
 }
 
 fn open(dir: &std::path::Path, config: StorageConfig) -> Result<Storage, OpenError> {
@@ -21,7 +25,11 @@ fn open(dir: &std::path::Path, config: StorageConfig) -> Result<Storage, OpenErr
 fn many_threads_append_and_every_record_is_there_once() {
     let dir = tempfile::tempdir().unwrap();
     let storage = open(dir.path(), config()).unwrap();
-    storage.create_topic(spec("t", 4, &[("segment.bytes", "300000")])).unwrap().wait().unwrap();
+    storage
+        .create_topic(spec("t", 4, &[("segment.bytes", "300000")]))
+        .unwrap()
+        .wait()
+        .unwrap();
     std::thread::scope(|scope| {
         for thread in 0..4_u64 {
             let storage = storage.clone();
@@ -44,7 +52,9 @@ fn many_threads_append_and_every_record_is_there_once() {
             tags.extend(batches.iter().filter_map(crate::kit::tag));
         }
         tags.sort_unstable();
-        let expected: Vec<u64> = (0..4).flat_map(|thread| (0..200).map(move |i| thread * 1000 + i)).collect();
+        let expected: Vec<u64> = (0..4)
+            .flat_map(|thread| (0..200).map(move |i| thread * 1000 + i))
+            .collect();
         assert_eq!(tags, expected);
     };
     check(&storage);
@@ -78,14 +88,26 @@ fn a_path_that_is_a_file_is_refused() {
 #[tokio::test]
 async fn tickets_and_watermarks_can_be_awaited() {
     let dir = tempfile::tempdir().unwrap();
-    let storage = open(dir.path(), StorageConfig { durability: Durability::Os, ..config() }).unwrap();
+    let storage = open(
+        dir.path(),
+        StorageConfig {
+            durability: Durability::Os,
+            ..config()
+        },
+    )
+    .unwrap();
     storage.create_topic(spec("t", 1, &[])).unwrap().await.unwrap();
     let t = partition("t", 0);
     let mut watch = storage.watch(&t).unwrap();
     storage.room().await;
-    let ticket = storage.append(&t, records(2, 1).at(0).build(), AppendOrigin::Internal).unwrap();
+    let ticket = storage
+        .append(&t, records(2, 1).at(0).build(), AppendOrigin::Internal)
+        .unwrap();
     let moved = watch.wait_for(|now| now.high_watermark == Offset(2));
-    tokio::time::timeout(Duration::from_secs(20), moved).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(20), moved)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(ticket.await.unwrap().base_offset, Offset(0));
     tokio::task::spawn_blocking(move || drop(storage)).await.unwrap();
 }
