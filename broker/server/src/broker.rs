@@ -1,0 +1,238 @@
+//! The broker: one node's storage with its coordinator, and the rules that need both.
+//!
+//! The Kafka port (`net/`, `api/`) and the embedded log stand on it side by side; neither knows the other.
+//!
+//! - [`records`]: appending; reading is the storage's own ([`Broker::storage`]).
+//! - [`transactions`]: producers, transactions, and the group offsets that are committed with them.
+//! - [`groups`]: membership and its timer.
+//!
+//! Invariants
+//! - Deciding, queueing for the disk and replaying happen under one lock, so decisions have the order of the log. The
+//!   lock is never held while waiting for the disk.
+//! - Whoever is answered, is answered what is durable: writes by their tickets, committed offsets from the storage's
+//!   keyed state, which is published after the fsync. The coordinator's own state may be ahead.
+//! - A transactional batch is checked against the open transaction and queued under that lock too, so that none can slip
+//!   in behind the markers that ended its transaction.
+
+mod groups;
+mod records;
+#[cfg(test)]
+mod tests;
+mod transactions;
+
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use millstream_broker_coordinator::{Coordinator, CorruptRecord, Decision};
+use millstream_broker_storage::{
+    AtomicGroup, CommitError, Disk, Marker, NewTopicSpec, RealDisk, Recovery, StateKey, Storage,
+    StorageConfig, Ticket, Topic, TopicError, WriteError,
+};
+use millstream_types::{Clock, TopicName};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+pub use groups::{JoinError, Joined};
+pub use transactions::{CommitOffsetsError, GroupOffsets, InitError, TransactionRequestError};
+
+/// Where a broker keeps its data, and how.
+#[derive(Clone, Debug)]
+pub struct BrokerConfig {
+    pub disk: Arc<dyn Disk>,
+    pub storage: StorageConfig,
+}
+
+impl BrokerConfig {
+    /// A data directory with the default settings.
+    pub fn in_dir(dir: impl AsRef<Path>) -> Self {
+        Self::on(Arc::new(RealDisk::new(dir)))
+    }
+
+    pub fn on(disk: Arc<dyn Disk>) -> Self {
+        Self {
+            disk,
+            storage: StorageConfig::default(),
+        }
+    }
+}
+
+/// Why a broker could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Storage(#[from] millstream_broker_storage::OpenError),
+    #[error("the data directory holds what this version cannot read: start the version that wrote it")]
+    Coordinator(#[from] CorruptRecord),
+    #[error("cannot write to the data directory")]
+    Write(#[from] WriteError),
+}
+
+/// One node. Shared as `Arc<Broker>`; every call may be made concurrently.
+pub struct Broker {
+    storage: Storage,
+    clock: Arc<dyn Clock>,
+    coordinator: Mutex<Coordinator>,
+    /// Changes when members may have a new assignment.
+    rebalanced: watch::Sender<()>,
+    cluster_id: Uuid,
+    recovery: Recovery,
+}
+
+const CLUSTER_ID_KEY: &[u8] = b"cluster-id";
+
+impl Broker {
+    /// Opens a data directory, or makes a new one, and recovers. Must be called within a tokio runtime, on which it
+    /// starts its timer.
+    pub async fn open(config: BrokerConfig, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
+        let storage_clock = clock.clone();
+        let opening =
+            tokio::task::spawn_blocking(move || Storage::open(config.disk, storage_clock, config.storage));
+        let (storage, recovery) = opening.await.expect("opening the storage does not panic")?;
+        let mut coordinator = Coordinator::default();
+        for (StateKey(key), value) in storage.scan(Coordinator::KEY_PREFIX) {
+            coordinator.replay(&(key, Some(value)))?;
+        }
+        let broker = Arc::new(Self {
+            cluster_id: cluster_id(&storage).await?,
+            storage,
+            clock,
+            coordinator: Mutex::new(coordinator),
+            rebalanced: watch::Sender::new(()),
+            recovery,
+        });
+        groups::start_timer(&broker);
+        Ok(broker)
+    }
+
+    /// Makes durable what was accepted and gives the directory free. Writes are refused from now on.
+    pub async fn close(&self) {
+        let storage = self.storage.clone();
+        let closing = tokio::task::spawn_blocking(move || storage.close());
+        closing.await.expect("closing the storage does not panic");
+    }
+
+    /// The log engine, for reading. What the coordinator must know of goes through the broker's own calls instead:
+    /// [`Self::produce`], [`Self::delete_topic`], [`Self::create_partitions`].
+    pub fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Given to the data directory when it was made.
+    pub fn cluster_id(&self) -> Uuid {
+        self.cluster_id
+    }
+
+    /// What was found when the data directory was opened.
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    pub async fn create_topic(&self, topic: NewTopicSpec) -> Result<Arc<Topic>, TopicError> {
+        self.storage.room().await;
+        Ok(self.storage.create_topic(topic)?.await?)
+    }
+
+    /// Deletes a topic, and what groups and open transactions know of it.
+    pub async fn delete_topic(&self, name: &TopicName) -> Result<(), TopicError> {
+        self.storage.room().await;
+        let deleted = {
+            let mut coordinator = self.lock();
+            if self.storage.topic(name).is_some() {
+                let forget = Decision::put((), coordinator.forget_topic(name));
+                // Queued before the deletion, so durable before it.
+                let _earlier = self.perform(&mut coordinator, forget)?;
+            }
+            self.storage.delete_topic(name)?
+        };
+        Ok(deleted.await?)
+    }
+
+    /// Gives a topic more partitions; the members of its groups share them anew.
+    pub async fn create_partitions(
+        &self,
+        name: &TopicName,
+        partitions: i32,
+    ) -> Result<Arc<Topic>, TopicError> {
+        self.storage.room().await;
+        let topic = self.storage.create_partitions(name, partitions)?.await?;
+        self.resize_groups(&topic)?;
+        Ok(topic)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Coordinator> {
+        self.coordinator.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a decision for the disk as one atom and applies it. Between deciding and this the lock must be held.
+    fn perform<T>(
+        &self,
+        coordinator: &mut Coordinator,
+        decision: Decision<T>,
+    ) -> Result<(T, Ticket<()>), CommitError> {
+        let ticket = self.storage.commit(AtomicGroup {
+            markers: decision.markers.into_iter().map(marker).collect(),
+            puts: decision
+                .puts
+                .iter()
+                .map(|(key, value)| (StateKey(key.clone()), value.clone()))
+                .collect(),
+        })?;
+        for put in &decision.puts {
+            coordinator
+                .replay(put)
+                .expect("the coordinator reads what it has just written");
+        }
+        Ok((decision.response, ticket))
+    }
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker")
+            .field("storage", &self.storage)
+            .field("cluster_id", &self.cluster_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// There is one coordinator, and it never moves.
+const COORDINATOR_EPOCH: i32 = 0;
+
+fn marker(marker: millstream_broker_coordinator::Marker) -> Marker {
+    Marker {
+        partition: marker.partition,
+        producer: marker.producer,
+        outcome: marker.outcome,
+        coordinator_epoch: COORDINATOR_EPOCH,
+    }
+}
+
+async fn cluster_id(storage: &Storage) -> Result<Uuid, WriteError> {
+    let key = StateKey(Bytes::from_static(CLUSTER_ID_KEY));
+    let stored = storage.get(&key).and_then(|id| Uuid::from_slice(&id).ok());
+    if let Some(id) = stored {
+        return Ok(id);
+    }
+    let id = Uuid::new_v4();
+    let value = Bytes::copy_from_slice(id.as_bytes());
+    storage.put(key, Some(value)).map_err(only_write)?.await?;
+    Ok(id)
+}
+
+/// The error of a commit that has no markers and is small.
+fn only_write(error: CommitError) -> WriteError {
+    match error {
+        CommitError::Write(error) => error,
+        CommitError::UnknownPartition(_) | CommitError::Producer(_) | CommitError::TooLarge { .. } => {
+            unreachable!("a few small puts without markers")
+        }
+    }
+}

@@ -1,0 +1,43 @@
+use bytes::Bytes;
+use millstream_broker_storage::{AppendError, AppendOrigin, Appended, ProducerError, Ticket};
+use millstream_protocol::batch::BatchHeader;
+use millstream_types::{Producer, TopicPartition};
+
+use super::Broker;
+
+impl Broker {
+    /// Appends one record batch: in order at the call, durable when the ticket resolves. While the queue to the disk is
+    /// full this blocks its thread: async callers await [`millstream_broker_storage::Storage::room`] first.
+    pub fn produce(
+        &self,
+        partition: &TopicPartition,
+        batch: Bytes,
+        origin: AppendOrigin,
+    ) -> Result<Ticket<Appended>, AppendError> {
+        let transactional = BatchHeader::read(&batch)
+            .filter(|header| header.attributes.is_transactional())
+            .and_then(|header| header.producer());
+        let Some(producer) = transactional else {
+            return self.storage().append(partition, batch, origin);
+        };
+        let coordinator = self.lock();
+        if !coordinator.transactions.verify(producer, partition) {
+            return Err(refusal(
+                producer,
+                coordinator.transactions.of_producer(producer.id).map(|(_, p)| p),
+            )
+            .into());
+        }
+        self.storage().append(partition, batch, origin)
+    }
+}
+
+fn refusal(producer: Producer, current: Option<Producer>) -> ProducerError {
+    match current {
+        Some(current) if current.epoch != producer.epoch => ProducerError::InvalidEpoch {
+            producer,
+            current: current.epoch,
+        },
+        _ => ProducerError::InvalidTxnState { id: producer.id },
+    }
+}

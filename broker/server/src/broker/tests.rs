@@ -1,0 +1,206 @@
+use std::collections::BTreeMap;
+
+use millstream_broker_storage::{AppendError, AppendOrigin, Isolation, Outcome, ProducerError, sim::SimDisk};
+use millstream_protocol::batch::{BatchBuilder, Compression};
+use millstream_types::{
+    GroupId, ManualClock, Offset, Producer, Record, Timestamp, TopicPartition, TransactionalId,
+};
+
+use super::*;
+use millstream_broker_coordinator::{CommittedOffset, TransactionError};
+
+struct Fixture {
+    broker: Arc<Broker>,
+    disk: Arc<SimDisk>,
+    clock: Arc<ManualClock>,
+}
+
+async fn fixture() -> Fixture {
+    let disk = Arc::new(SimDisk::new(7));
+    let clock = Arc::new(ManualClock::at(Timestamp(1_000_000)));
+    let broker = open(&disk, &clock).await;
+    let topic = NewTopicSpec {
+        name: partition(0).topic,
+        partitions: 2,
+        config: BTreeMap::new(),
+    };
+    broker.create_topic(topic).await.unwrap();
+    Fixture { broker, disk, clock }
+}
+
+async fn open(disk: &Arc<SimDisk>, clock: &Arc<ManualClock>) -> Arc<Broker> {
+    let mut config = BrokerConfig::on(disk.clone());
+    config.storage.wal_file_bytes = 1 << 20;
+    Broker::open(config, clock.clone()).await.unwrap()
+}
+
+fn partition(index: i32) -> TopicPartition {
+    TopicPartition::new(TopicName::new("t").unwrap(), index)
+}
+
+fn id() -> TransactionalId {
+    TransactionalId::new("tx")
+}
+
+fn batch(producer: Producer, sequence: i32) -> Bytes {
+    let mut batch = BatchBuilder::new(Compression::None)
+        .producer(producer, sequence)
+        .transactional();
+    batch.push(&Record {
+        timestamp: Timestamp(1_000_000),
+        ..Record::default()
+    });
+    batch.build().unwrap()
+}
+
+fn produce(broker: &Broker, producer: Producer, sequence: i32) -> Result<(), AppendError> {
+    let ticket = broker.produce(&partition(0), batch(producer, sequence), AppendOrigin::Client)?;
+    drop(ticket);
+    Ok(())
+}
+
+fn offset(at: i64) -> CommittedOffset {
+    CommittedOffset::new(Offset(at), Timestamp(1))
+}
+
+#[tokio::test]
+async fn refuses_batches_outside_of_their_transaction() {
+    let Fixture { broker, .. } = fixture().await;
+    let producer = broker.init_producer(&id(), 1000, None).await.unwrap();
+    let outside = AppendError::Producer(ProducerError::InvalidTxnState { id: producer.id });
+    assert_eq!(produce(&broker, producer, 0), Err(outside.clone()));
+    broker
+        .add_partitions(&id(), producer, &[partition(0)])
+        .unwrap()
+        .await
+        .unwrap();
+    produce(&broker, producer, 0).unwrap();
+    broker
+        .end_transaction(&id(), producer, Outcome::Commit, None)
+        .unwrap()
+        .await
+        .unwrap();
+    assert_eq!(
+        produce(&broker, producer, 1),
+        Err(outside),
+        "it would begin a transaction that nobody ends"
+    );
+    let next = broker.init_producer(&id(), 1000, None).await.unwrap();
+    let current = next.epoch;
+    let fenced = AppendError::Producer(ProducerError::InvalidEpoch { producer, current });
+    assert_eq!(produce(&broker, producer, 1), Err(fenced));
+}
+
+#[tokio::test]
+async fn an_open_transaction_survives_a_crash_and_then_commits() {
+    let Fixture { broker, disk, clock } = fixture().await;
+    let group = GroupId::new("g");
+    let producer = broker.init_producer(&id(), 60_000, None).await.unwrap();
+    broker
+        .add_partitions(&id(), producer, &[partition(0), partition(1)])
+        .unwrap()
+        .await
+        .unwrap();
+    broker
+        .produce(&partition(0), batch(producer, 0), AppendOrigin::Client)
+        .unwrap()
+        .await
+        .unwrap();
+    let offsets = (group.clone(), vec![(partition(1), offset(5))]);
+    broker
+        .add_offsets(&id(), producer, offsets)
+        .unwrap()
+        .await
+        .unwrap();
+    let cluster_id = broker.cluster_id();
+    disk.crash();
+    drop(broker);
+
+    let broker = open(&disk, &clock).await;
+    assert_eq!(broker.cluster_id(), cluster_id);
+    assert_eq!(
+        broker.storage().offsets(&partition(0)).unwrap().last_stable,
+        Offset(0)
+    );
+    assert_eq!(broker.committed(&group, &partition(1)), None);
+    produce(&broker, producer, 1).unwrap();
+    broker
+        .end_transaction(&id(), producer, Outcome::Commit, None)
+        .unwrap()
+        .await
+        .unwrap();
+    assert_eq!(broker.committed(&group, &partition(1)), Some(offset(5)));
+    let read = broker
+        .storage()
+        .read(&partition(0), Offset(0), 1 << 20, Isolation::ReadCommitted)
+        .unwrap();
+    assert_eq!((read.batches.len(), read.aborted.len()), (3, 0));
+    broker.close().await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_takes_too_long_is_aborted_by_itself() {
+    let Fixture { broker, clock, .. } = fixture().await;
+    let producer = broker.init_producer(&id(), 1000, None).await.unwrap();
+    broker
+        .add_partitions(&id(), producer, &[partition(0)])
+        .unwrap()
+        .await
+        .unwrap();
+    produce(&broker, producer, 0).unwrap();
+    let mut watermarks = broker.storage().watch(&partition(0)).unwrap();
+    clock.advance_ms(1001);
+    let aborted = watermarks.wait_for(|w| w.last_stable == Offset(2));
+    tokio::time::timeout(std::time::Duration::from_secs(20), aborted)
+        .await
+        .expect("the timer aborts it")
+        .unwrap();
+    let late = broker.end_transaction(&id(), producer, Outcome::Commit, None);
+    assert!(matches!(
+        late,
+        Err(TransactionRequestError::Refused(TransactionError::Fenced { .. }))
+    ));
+}
+
+#[tokio::test]
+async fn a_silent_member_is_removed_by_the_timer() {
+    let Fixture { broker, clock, .. } = fixture().await;
+    let group = GroupId::new("g");
+    let session = std::time::Duration::from_secs(10);
+    let topic = partition(0).topic;
+    let joined = broker.join(&group, &topic, session).await.unwrap();
+    let mut changes = broker.watch_assignments();
+    clock.advance_ms(10_000);
+    tokio::time::timeout(std::time::Duration::from_secs(20), changes.changed())
+        .await
+        .expect("the timer removes it")
+        .unwrap();
+    assert!(broker.heartbeat(&group, &joined.member).is_err());
+    let next = broker.join(&group, &topic, session).await.unwrap();
+    assert!(next.assignment.generation > joined.assignment.generation);
+    assert_eq!(next.assignment.partitions, [0, 1]);
+}
+
+#[tokio::test]
+async fn new_partitions_reach_the_members() {
+    let Fixture { broker, .. } = fixture().await;
+    let group = GroupId::new("g");
+    let topic = partition(0).topic;
+    let session = std::time::Duration::from_secs(10);
+    let joined = broker.join(&group, &topic, session).await.unwrap();
+    broker.create_partitions(&topic, 4).await.unwrap();
+    let assignment = broker.assignment(&group, &joined.member).unwrap();
+    assert_eq!(assignment.partitions, [0, 1, 2, 3]);
+}
+
+#[tokio::test]
+async fn producer_ids_are_not_given_twice_over_restarts() {
+    let Fixture { broker, disk, clock } = fixture().await;
+    let first = broker.allocate_producer_id().await.unwrap();
+    let second = broker.allocate_producer_id().await.unwrap();
+    disk.crash();
+    drop(broker);
+    let broker = open(&disk, &clock).await;
+    let third = broker.allocate_producer_id().await.unwrap();
+    assert!(first < second && second < third);
+}

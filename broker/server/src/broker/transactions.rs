@@ -1,0 +1,193 @@
+use std::collections::BTreeMap;
+
+use millstream_broker_coordinator::{
+    CommittedOffset, Decision, InitProducerError, MetadataTooLarge, Offsets, TransactionError,
+};
+use millstream_broker_storage::{CommitError, Outcome, StateKey, Ticket, UnknownPartition, WriteError};
+use millstream_types::{GroupId, Producer, ProducerId, TopicPartition, TransactionalId};
+use tracing::{info, warn};
+
+use super::{Broker, only_write};
+
+/// Why a transactional producer could not begin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InitError {
+    #[error(transparent)]
+    Refused(#[from] InitProducerError),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+/// Why a request within a transaction failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TransactionRequestError {
+    #[error(transparent)]
+    Refused(#[from] TransactionError),
+    #[error(transparent)]
+    UnknownPartition(#[from] UnknownPartition),
+    #[error(transparent)]
+    Metadata(#[from] MetadataTooLarge),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+/// Why offsets were not committed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommitOffsetsError {
+    #[error(transparent)]
+    UnknownPartition(#[from] UnknownPartition),
+    #[error(transparent)]
+    Metadata(#[from] MetadataTooLarge),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+/// Offsets of one group, next records to read.
+pub type GroupOffsets = (GroupId, Vec<(TopicPartition, CommittedOffset)>);
+
+impl Broker {
+    /// A producer id for an idempotent producer; its epoch is 0.
+    pub async fn allocate_producer_id(&self) -> Result<ProducerId, WriteError> {
+        self.storage().room().await;
+        let (producer, ticket) = {
+            let mut coordinator = self.lock();
+            let decision = coordinator.transactions.init_idempotent();
+            self.perform(&mut coordinator, decision).map_err(only_write)?
+        };
+        ticket.await?;
+        Ok(producer.id)
+    }
+
+    /// The next incarnation of a transactional id: the former one is fenced and its transaction aborted when this returns.
+    pub async fn init_producer(
+        &self,
+        id: &TransactionalId,
+        timeout_ms: i32,
+        expected: Option<Producer>,
+    ) -> Result<Producer, InitError> {
+        self.storage().room().await;
+        let (producer, ticket) = {
+            let mut coordinator = self.lock();
+            let decision = coordinator.transactions.init(id, timeout_ms, expected)?;
+            if !decision.markers.is_empty() {
+                info!(%id, partitions = decision.markers.len(), "aborting the former producer's transaction");
+            }
+            self.perform(&mut coordinator, decision)?
+        };
+        ticket.await.map_err(CommitError::from)?;
+        Ok(producer)
+    }
+
+    /// Adds partitions to the transaction, and begins it; must come before their first batch. Later calls may follow
+    /// before the ticket resolves.
+    pub fn add_partitions(
+        &self,
+        id: &TransactionalId,
+        producer: Producer,
+        partitions: &[TopicPartition],
+    ) -> Result<Ticket<()>, TransactionRequestError> {
+        let mut coordinator = self.lock();
+        self.check_partitions(partitions)?;
+        let now = self.clock().now();
+        let decision = coordinator
+            .transactions
+            .add_partitions(id, producer, partitions, now)?;
+        Ok(self.perform(&mut coordinator, decision)?.1)
+    }
+
+    /// Adds offsets that the commit will commit. Without any it only begins the transaction.
+    pub fn add_offsets(
+        &self,
+        id: &TransactionalId,
+        producer: Producer,
+        (group, offsets): GroupOffsets,
+    ) -> Result<Ticket<()>, TransactionRequestError> {
+        Offsets::check(&offsets)?;
+        let mut coordinator = self.lock();
+        self.check_partitions(offsets.iter().map(|(p, _)| p))?;
+        let now = self.clock().now();
+        let decision = coordinator
+            .transactions
+            .add_offsets(id, producer, &group, offsets, now)?;
+        Ok(self.perform(&mut coordinator, decision)?.1)
+    }
+
+    /// Commits or aborts: markers, group offsets and the coordinator's state are one atom in the log.
+    pub fn end_transaction(
+        &self,
+        id: &TransactionalId,
+        producer: Producer,
+        outcome: Outcome,
+        offsets: Option<&GroupOffsets>,
+    ) -> Result<Ticket<()>, TransactionRequestError> {
+        let mut coordinator = self.lock();
+        if let Some((_, offsets)) = offsets {
+            Offsets::check(offsets)?;
+            self.check_partitions(offsets.iter().map(|(p, _)| p))?;
+        }
+        let offsets = offsets.map(|(group, offsets)| (group, offsets.as_slice()));
+        let decision = coordinator.transactions.end(id, producer, outcome, offsets)?;
+        Ok(self.perform(&mut coordinator, decision)?.1)
+    }
+
+    /// Commits offsets of a group outside of a transaction.
+    pub async fn commit_offsets(&self, (group, offsets): GroupOffsets) -> Result<(), CommitOffsetsError> {
+        Offsets::check(&offsets)?;
+        self.storage().room().await;
+        let ticket = {
+            let mut coordinator = self.lock();
+            self.check_partitions(offsets.iter().map(|(p, _)| p))?;
+            let puts = Offsets::commit(&group, offsets.iter().map(|(p, o)| (p, o)));
+            self.perform(&mut coordinator, Decision::put((), puts))?.1
+        };
+        ticket.await.map_err(CommitError::from)?;
+        Ok(())
+    }
+
+    /// The durable committed offset of a partition.
+    pub fn committed(&self, group: &GroupId, partition: &TopicPartition) -> Option<CommittedOffset> {
+        let key = Offsets::key(group, partition);
+        let value = self.storage().get(&StateKey(key.clone()))?;
+        let (_, _, offset) = Offsets::read(&key, &value).ok()?;
+        Some(offset)
+    }
+
+    /// All durable committed offsets of a group, or of all groups.
+    pub fn all_committed(
+        &self,
+        group: Option<&GroupId>,
+    ) -> BTreeMap<GroupId, BTreeMap<TopicPartition, CommittedOffset>> {
+        let mut groups: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        for (StateKey(key), value) in self.storage().scan(&Offsets::keys_of(group)) {
+            match Offsets::read(&key, &value) {
+                Ok((group, partition, offset)) => {
+                    groups.entry(group).or_default().insert(partition, offset);
+                }
+                Err(error) => warn!(%error, "skipping a committed offset"),
+            }
+        }
+        groups
+    }
+
+    /// Aborts the transactions that took too long.
+    pub(super) fn expire_transactions(&self) -> Result<(), CommitError> {
+        let mut coordinator = self.lock();
+        let decision = coordinator.transactions.expire(self.clock().now());
+        if decision.is_empty() {
+            return Ok(());
+        }
+        for id in &decision.response {
+            warn!(%id, "aborting a transaction that took longer than its timeout");
+        }
+        self.perform(&mut coordinator, decision).map(|_| ())
+    }
+
+    fn check_partitions<'a>(
+        &self,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+    ) -> Result<(), UnknownPartition> {
+        partitions
+            .into_iter()
+            .try_for_each(|p| self.storage().offsets(p).map(|_| ()))
+    }
+}
