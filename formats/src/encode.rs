@@ -49,7 +49,7 @@ impl Encoder {
     /// One value per row of a batch with the schema's columns: slices of one buffer.
     pub fn encode(&self, batch: &RecordBatch) -> Result<Vec<Bytes>, FormatError> {
         self.check(batch)?;
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(batch.num_rows() * self.row_bytes());
         let mut ends = Vec::with_capacity(batch.num_rows());
         match &self.format {
             ValueFormat::Raw => write_raw(batch.column(0), &mut out, &mut ends),
@@ -57,6 +57,15 @@ impl Encoder {
             ValueFormat::Json => self.write_json(batch, &mut out, &mut ends),
         }
         Ok(cut(out, &ends))
+    }
+
+    /// About what a row takes.
+    fn row_bytes(&self) -> usize {
+        const VALUE_BYTES: usize = 8;
+        self.prefixes
+            .iter()
+            .map(|prefix| prefix.len() + VALUE_BYTES)
+            .sum()
     }
 
     fn check(&self, batch: &RecordBatch) -> Result<(), FormatError> {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Rows that go through the operators at once: enough to make the work per batch vanish, few enough to stay in caches.
-const MICRO_BATCH: usize = 4096;
+const MICRO_BATCH: usize = 1024;
 
 /// A query that fits its stream and its output.
 pub(crate) struct SqlPlan {

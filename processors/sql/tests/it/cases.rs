@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use millstream_processors_sql::SqlFactory;
-use millstream_sdk::{Output, ProcessorFactory, ValueFormat};
+use millstream_sdk::{CsvDialect, Output, ProcessorFactory, ValueFormat};
 use millstream_types::{Header, Record};
 
 use super::{FLIGHTS, assert_accounted, config, plan, record, run, stream, values};
@@ -317,4 +317,39 @@ fn keys_formats_and_headers_of_the_output() {
     assert_eq!(processed.records[0].headers, input[0].headers);
     assert_eq!(processed.records[1].key, None);
     assert_eq!(plan.output().format, ValueFormat::Csv(Default::default()));
+}
+
+#[test]
+fn the_flights_table_needs_no_quotes() {
+    let columns = "year integer, month integer, day integer, dep_time integer, sched_dep_time integer, \
+                   dep_delay integer, arr_time integer, sched_arr_time integer, arr_delay integer, carrier varchar, \
+                   flight integer, tailnum varchar, origin varchar, dest varchar, air_time integer, \
+                   distance integer, hour integer, minute integer, time_hour timestamptz(0)";
+    let csv = CsvDialect {
+        null: Some("NA".into()),
+        ..CsvDialect::default()
+    };
+    let inputs = BTreeMap::from([("flights".to_owned(), stream(ValueFormat::Csv(csv), columns))]);
+    let sql = "SELECT year, month, day, hour, minute, time_hour, hour * 60 + minute AS scheduled_minute, \
+               make_date(year, month, day) AS date, distance / (air_time / 60.0) AS mph \
+               FROM flights WHERE dep_delay > 1 AND dest = 'IAH' AND tailnum IS NOT NULL";
+    let plan = SqlFactory
+        .plan(&config(sql), &inputs, &Output::default())
+        .unwrap();
+    let rows = [
+        "2013,1,1,517,515,2,830,819,11,UA,1545,N14228,EWR,IAH,227,1400,5,15,2013-01-01T10:00:00Z",
+        "2013,1,1,NA,600,NA,NA,715,NA,EV,4308,N18120,EWR,RDU,NA,416,6,0,2013-01-01T11:00:00Z",
+    ];
+    let records = rows.map(|row| record(0, row));
+    let processed = plan.open().unwrap().process(&records).unwrap();
+    assert_accounted(&records, &processed);
+    let expected =
+        r#"{"year":2013,"month":1,"day":1,"hour":5,"minute":15,"time_hour":"2013-01-01T10:00:00Z","#;
+    assert!(
+        values(&processed)[0].starts_with(expected),
+        "{:?}",
+        values(&processed)
+    );
+    assert!(values(&processed)[0].contains(r#""scheduled_minute":315,"date":"2013-01-01","mph":370.0"#));
+    assert_eq!(processed.filtered, 1);
 }
