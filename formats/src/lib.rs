@@ -6,8 +6,8 @@
 //! - [`parse_type`], [`type_name`]: column types as users write them.
 //!
 //! Every format works in the same two steps: it *splits* a value into the texts of the wanted columns, without copying
-//! ([`cell::Cell`]), then [`column`] parses each column in one loop. The way back is the mirror image:
-//! [`text`] writes a cell, the format frames it.
+//! (`cell`), then `column` parses each column in one loop. The way back is the mirror image:
+//! `text` writes a cell, the format frames it.
 //!
 //! Deliberately absent: files and framing between records (a record is one value), Avro and Protobuf (they arrive with
 //! the registry), nested columns.

@@ -1,7 +1,7 @@
 //! SQL processors: `SELECT … FROM one-stream WHERE …` over the records of a topic. The only user of DataFusion.
 //!
 //! DataFusion parses, types and simplifies; what is left of the plan is a chain of filters and projections, which run
-//! as [`operator`]s over the Arrow batch of a fetch. No `ExecutionPlan` is involved (`docs/adr/0003`).
+//! as operators over the Arrow batch of a fetch. No `ExecutionPlan` is involved (`docs/adr/0003`).
 //!
 //! Invariants:
 //! - only columns that the plan reads are decoded;
@@ -10,7 +10,7 @@
 //! - the same input gives the same output: functions of the wall clock are refused.
 //!
 //! Deliberately absent: anything that needs state (aggregates, joins, windows, order). It is refused by name. Stateful
-//! operators will stand beside [`operator::Operator`]'s variants.
+//! operators will stand beside the variants of `operator::Operator`.
 
 mod clauses;
 mod factory;
