@@ -7,7 +7,8 @@
 //! - only columns that the plan reads are decoded;
 //! - a row whose evaluation fails is rejected with the reason and never disturbs its neighbours: the result of a batch
 //!   equals the results of its rows one by one;
-//! - the same input gives the same output: functions of the wall clock are refused.
+//! - the same record gives the same result whenever it is processed: functions of the wall clock are refused
+//!   (`random()` and `uuid()` are what they say).
 //!
 //! Deliberately absent: anything that needs state (aggregates, joins, windows, order). It is refused by name. Stateful
 //! operators will stand beside the variants of `operator::Operator`.
