@@ -365,3 +365,16 @@ fn machines_and_people_are_served() {
         assert!(people.contains(part), "{part} is missing in\n{people}");
     }
 }
+
+#[test]
+fn line_ends_and_marks_of_other_systems() {
+    check(
+        "\u{feff}version: 1\r\npipeline: shop\r\nsorces: {}\r\n",
+        &["3:1 unknown key 'sorces' (did you mean 'sources'?)"],
+    );
+    check(
+        "version: 1\r\npipeline: p\r\nsources:\r\n  a: { type: tap, into: t }\r\nprocessors:\r\n  p:\r\n    sql: |\r\n      \
+         SELECT id,\r\n       nam\r\n      FROM t\r\n    into: u\r\n",
+        &["9:8 column 'nam' is not known"],
+    );
+}
