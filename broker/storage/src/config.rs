@@ -15,7 +15,8 @@ pub struct StorageConfig {
     /// How often retention and sealing by age run.
     pub maintain_every_ms: u64,
     pub drive: Drive,
-    /// Topic ids and salts come from here; `None` takes the system's randomness.
+    /// Topic ids and salts come from here; `None` takes the system's randomness. For simulations, which take another seed
+    /// for every start: with the salts of an earlier one, frames that a crash took back would pass again.
     pub seed: Option<u64>,
 }
 

@@ -116,9 +116,8 @@ pub(crate) fn recover(
     live.sort_by_key(|file| file.header.map(|h| h.sequence));
     let mut replay = Replay::new(disk, sealed.clone());
     let unused = replay.files(live)?;
-    // two lives with the same seed must not draw the same salts: frames of the first would pass in the second
     let mut random = match config.seed {
-        Some(seed) => SmallRng::seed_from_u64(seed.rotate_left(32) ^ replay.next_sequence),
+        Some(seed) => SmallRng::seed_from_u64(seed),
         None => SmallRng::from_os_rng(),
     };
     let pool = Pool::new(disk.clone(), config.wal_file_bytes, next_slot, random.random());
@@ -206,6 +205,7 @@ impl<'a> Replay<'a> {
     fn files(&mut self, live: Vec<Found>) -> Result<Vec<Found>, OpenError> {
         let mut unused = Vec::new();
         let mut torn: Option<(Arc<WalFile>, u64)> = None;
+        let mut newest = None;
         for found in live {
             let header = found.header.expect("live files have a header");
             let wal = Arc::new(WalFile {
@@ -225,18 +225,19 @@ impl<'a> Replay<'a> {
                 .map_err(|source| self.bad(&wal, source))?;
             self.bytes += scanner.position();
             self.next_sequence = header.sequence + 1;
+            newest = Some((wal.clone(), scanner.position()));
             if scanner.ended() == Ended::Torn {
-                torn = Some((wal.clone(), scanner.position()));
+                torn.clone_from(&newest);
             }
             self.files.push(wal);
         }
-        if let Some((wal, position)) = torn {
+        self.torn = torn.is_some();
+        if let Some((wal, position)) = newest {
             self.close(&wal, position)
                 .map_err(|source| OpenError::Unwritable {
                     dir: self.disk.describe(&wal.path()),
                     source,
                 })?;
-            self.torn = true;
         }
         Ok(unused)
     }

@@ -202,8 +202,17 @@ pub(crate) fn open(
     clock: &Arc<ManualClock>,
     config: &StorageConfig,
 ) -> Result<(Storage, Recovery), OpenError> {
+    let lives = disk.operations();
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    Storage::open(disk, clock.clone(), config.clone())
+    let seed = config.seed.map(|seed| seed ^ lives);
+    Storage::open(
+        disk,
+        clock.clone(),
+        StorageConfig {
+            seed,
+            ..config.clone()
+        },
+    )
 }
 
 /// Reads to the end in small steps.
