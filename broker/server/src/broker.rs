@@ -163,7 +163,7 @@ impl Broker {
     ) -> Result<Arc<Topic>, TopicError> {
         self.storage.room().await;
         let topic = self.storage.create_partitions(name, partitions)?.await?;
-        self.resize_groups(&topic)?;
+        self.resize_groups(&topic);
         Ok(topic)
     }
 

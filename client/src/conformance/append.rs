@@ -126,6 +126,23 @@ pub async fn refuses_records_that_are_too_large(harness: &mut impl Harness) {
     expect_error(result, too_large);
 }
 
+/// Readers would refuse such a record, so it must not get in.
+pub async fn refuses_header_names_that_are_not_text(harness: &mut impl Harness) {
+    let log = harness.log();
+    let to = partition(&topic(&*log, "garbled", 1).await, 0);
+    let garbled = Record {
+        headers: vec![Header::new(&b"\xff\xfe"[..], "value")],
+        ..record("garbled")
+    };
+    expect_error(log.append(&to, vec![record("fine"), garbled]).await, |e| {
+        matches!(e, LogError::InvalidRecord { .. })
+    });
+    assert!(
+        committed_texts(&*log, &to).await.is_empty(),
+        "nothing of it is kept"
+    );
+}
+
 pub async fn an_empty_append_adds_nothing(harness: &mut impl Harness) {
     let log = harness.log();
     let to = partition(&topic(&*log, "quiet", 1).await, 0);

@@ -52,6 +52,7 @@ macro_rules! conformance_suite {
             keeps_every_part_of_a_record
             keeps_the_order_of_each_concurrent_producer
             refuses_records_that_are_too_large
+            refuses_header_names_that_are_not_text
             an_empty_append_adds_nothing
             a_large_append_is_answered_whole
             fetches_from_inside_of_a_batch

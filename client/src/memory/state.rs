@@ -140,6 +140,12 @@ impl State {
             let topic = partition.topic.clone();
             return Err(LogError::TooLarge { topic, size, max });
         }
+        let mut names = records.iter().flat_map(|r| &r.headers).map(|h| &h.name);
+        if names.any(|name| std::str::from_utf8(name).is_err()) {
+            return Err(LogError::InvalidRecord {
+                message: "a header's name is not UTF-8".into(),
+            });
+        }
         if config::stamps_on_append(config) {
             records.iter_mut().for_each(|r| r.timestamp = now);
         }

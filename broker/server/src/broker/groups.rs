@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use millstream_broker_coordinator::{Assignment, Decision, Join, MemberId, UnknownMember};
+use millstream_broker_coordinator::{Assignment, Coordinator, Decision, Join, MemberId, UnknownMember};
 use millstream_broker_storage::{CommitError, Topic, UnknownTopic, WriteError};
 use millstream_types::{GroupId, TopicName};
 use tokio::{sync::watch, time::MissedTickBehavior};
@@ -86,12 +86,10 @@ impl Broker {
         Ok(())
     }
 
-    pub(super) fn resize_groups(&self, topic: &Topic) -> Result<(), WriteError> {
+    pub(super) fn resize_groups(&self, topic: &Topic) {
         let mut coordinator = self.lock();
         let decision = coordinator.groups.resize_topic(&topic.name, topic.partitions);
-        self.perform(&mut coordinator, decision).map_err(only_write)?;
-        self.rebalanced.send_replace(());
-        Ok(())
+        self.rebalance(&mut coordinator, decision);
     }
 
     fn expire_members(&self) {
@@ -108,11 +106,7 @@ impl Broker {
 
     /// The members have changed already. Nobody waits for the record of the generation: if it is lost with the process,
     /// so are the members that have seen it.
-    fn rebalance<T>(
-        &self,
-        coordinator: &mut millstream_broker_coordinator::Coordinator,
-        decision: Decision<T>,
-    ) {
+    fn rebalance<T>(&self, coordinator: &mut Coordinator, decision: Decision<T>) {
         if let Err(error) = self.perform(coordinator, decision) {
             warn!(%error, "a group's generation was not stored");
         }

@@ -4,21 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use millstream_broker_embedded::EmbeddedLog;
-use millstream_broker_server::{Broker, BrokerConfig};
-use millstream_broker_storage::{Disk, RealDisk, sim::SimDisk};
+use millstream_broker_storage::{RealDisk, sim::SimDisk};
 use millstream_client::{Log, conformance::Harness};
-use millstream_types::SystemClock;
 
-async fn open(disk: Arc<dyn Disk>) -> EmbeddedLog {
-    let mut config = BrokerConfig::on(disk);
-    // Small, so that tests cost little disk and still cross from one file to the next.
-    config.storage.wal_file_bytes = 1 << 20;
-    EmbeddedLog::new(
-        Broker::open(config, Arc::new(SystemClock))
-            .await
-            .expect("the broker opens"),
-    )
-}
+use crate::open;
 
 mod on_a_real_disk {
     use super::*;
