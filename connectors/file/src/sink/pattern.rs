@@ -33,7 +33,7 @@ enum Part {
 impl Pattern {
     /// The folder before the first placeholder, and the rest as a pattern.
     pub(crate) fn parse(path: &str) -> Result<(String, Self), String> {
-        let literal = path.find('{').unwrap_or(path.len());
+        let literal = path.find(['{', '}']).unwrap_or(path.len());
         let root = if literal == path.len() {
             literal
         } else {
@@ -56,8 +56,8 @@ impl Pattern {
         if !rest.is_empty() {
             parts.push(Part::Text(rest.into()));
         }
-        if path.split('/').any(|name| name == "..") && !parts.is_empty() {
-            return Err("'..' cannot stand beside placeholders".into());
+        if path[root..].split('/').any(|name| name == "..") {
+            return Err("'..' cannot stand behind a placeholder".into());
         }
         Ok((path[..root].into(), Self { parts }))
     }

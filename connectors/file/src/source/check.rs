@@ -230,7 +230,7 @@ mod tests {
             "boolean",
             "binary",
         ];
-        let field = |name: &&str| Field::new(*name, millstream_formats::parse_type(name).unwrap(), true);
+        let field = |name: &&str| Field::new(*name, millstream_sdk::parse_type(name).unwrap(), true);
         let columns = Arc::new(Schema::new(types.iter().map(field).collect::<Vec<_>>()));
         let dialect = CsvDialect {
             null: Some("NA".into()),

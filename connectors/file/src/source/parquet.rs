@@ -6,8 +6,8 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_cast::cast;
 use arrow_schema::{DataType, TimeUnit};
 use bytes::Bytes;
-use millstream_formats::{Encoder, is_supported};
-use millstream_sdk::StreamSchema;
+use millstream_formats::Encoder;
+use millstream_sdk::{StreamSchema, is_supported};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 /// Rows that are decoded at once.

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use arrow_schema::{DataType, Field, Schema};
 use chrono::format::{Item, StrftimeItems};
-use millstream_formats::{Decoder, UnknownType, parse_type};
-use millstream_sdk::{Config, ConfigPath, CsvDialect, Problem, StreamSchema, ValueFormat};
+use millstream_formats::Decoder;
+use millstream_sdk::{
+    Config, ConfigPath, CsvDialect, Problem, StreamSchema, UnknownType, ValueFormat, parse_type,
+};
 use serde_json::{Map, Value};
 
 use super::files::Patterns;
