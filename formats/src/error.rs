@@ -1,7 +1,9 @@
 use arrow_schema::DataType;
 use millstream_sdk::{StreamSchema, ValueFormat};
 
-use crate::{csv, types::is_supported};
+use millstream_sdk::is_supported;
+
+use crate::csv;
 
 /// Why a stream's values cannot be read or written at all. (What is wrong with one record is a text beside its index.)
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

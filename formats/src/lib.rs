@@ -3,7 +3,6 @@
 //! - [`Decoder`]: the wanted columns of a micro-batch of records; a record that cannot be read is named, the rest goes on.
 //! - [`Encoder`]: one value per row of a batch; decoding it again gives the same row.
 //! - [`KeyReader`], [`key_text`]: the text of one column, which becomes a record key.
-//! - [`parse_type`], [`type_name`]: column types as users write them.
 //!
 //! Every format works in the same two steps: it *splits* a value into the texts of the wanted columns, without copying
 //! (`cell`), then `column` parses each column in one loop. The way back is the mirror image:
@@ -21,10 +20,8 @@ mod error;
 mod json;
 mod key;
 mod text;
-mod types;
 
 pub use decode::{Decoded, Decoder};
 pub use encode::Encoder;
 pub use error::FormatError;
 pub use key::{KeyReader, key_text, key_texts};
-pub use types::{UnknownType, is_supported, parse_type, type_name};

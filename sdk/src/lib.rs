@@ -10,6 +10,7 @@
 //! Deliberately absent: the log, topics' partitions, threads. A connector never names any of them.
 
 mod catalog;
+mod column_type;
 mod config;
 mod error;
 mod processor;
@@ -19,6 +20,7 @@ mod source;
 pub mod testing;
 
 pub use catalog::{Catalog, Guarantee, Spec};
+pub use column_type::{UnknownType, is_supported, parse_type, type_name, type_names};
 pub use config::{Config, ConfigPath, PathSegment, Problem};
 pub use error::{ErrorKind, Rejected, TaskError};
 pub use processor::{Processed, Processor, ProcessorFactory, ProcessorPlan};

@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use arrow_schema::{Field, Schema};
 use bytes::Bytes;
-use millstream_formats::parse_type;
-use millstream_sdk::{CsvDialect, StreamSchema, ValueFormat};
+use millstream_sdk::{CsvDialect, StreamSchema, ValueFormat, parse_type};
 use millstream_types::Record;
 
 /// `carrier varchar, delay integer not null`.

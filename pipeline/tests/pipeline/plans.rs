@@ -265,9 +265,9 @@ fn streams_say_what_other_programs_write() {
     refused(
         "streams:\n  a: { topic: t }\n  b: { columns: { x: POINT, y: INT } }\n  c: { topic: 'no!', format: raw }\n",
         &[
-            "5:22 'POINT' is not the type of a column (known types: BOOLEAN, TINYINT, SMALLINT, INTEGER, BIGINT (each \
-             also UNSIGNED), REAL, DOUBLE, DECIMAL(p, s), VARCHAR, BINARY, DATE, TIMESTAMP(0|3|6|9), \
-             TIMESTAMPTZ(0|3|6|9))",
+            "5:22 'POINT' is not a column type (known types: boolean, tinyint, smallint, integer, bigint (each also \
+             unsigned), real, double, decimal(p,s), varchar, binary, date, timestamp(0|3|6|9), \
+             timestamptz(0|3|6|9))",
             "6:15 topic name 'no!' holds '!', allowed are letters, digits, '.', '_' and '-'",
         ],
     );

@@ -165,7 +165,7 @@ fn writable(data_type: &DataType) -> Option<DataType> {
 
 fn compile(plan: &LogicalPlan, stream: &StreamSchema, context: &Context) -> Result<Program, Fault> {
     for field in plan.schema().fields() {
-        if !millstream_formats::is_supported(field.data_type()) {
+        if !millstream_sdk::is_supported(field.data_type()) {
             let problem = format!(
                 "column '{}' has type {}, which a record cannot carry",
                 field.name(),

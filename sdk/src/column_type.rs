@@ -1,3 +1,5 @@
+//! Column types as users write them, in `streams:` and in connectors: one table for all.
+
 use arrow_schema::{DataType, TimeUnit};
 
 /// A name that is no column type.
@@ -102,6 +104,11 @@ pub fn type_name(data_type: &DataType) -> Option<String> {
             .find(|(_, known)| known == plain)
             .map(|(name, _)| (*name).into()),
     }
+}
+
+/// All plain names, for suggestions.
+pub fn type_names() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().map(|(name, _)| *name)
 }
 
 /// Whether formats can carry a column of this type.
