@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes, TryGetError};
 use kafka_protocol::protocol::buf::ByteBuf;
 pub use kafka_protocol::{
     messages::*,
-    protocol::{Decodable, Encodable, HeaderVersion, Message, StrBytes, VersionRange},
+    protocol::{Decodable, Encodable, HeaderVersion, Message, Request, StrBytes, VersionRange},
 };
 
 /// Bytes that are not the message they should be.
@@ -32,9 +32,9 @@ pub fn decode<M: Decodable>(bytes: &mut Bytes, version: i16) -> Result<M, Malfor
 ///
 /// - Compact lengths are unsigned varints; one that claims more than is left ends the run. Nothing else in a message is
 ///   an unsigned varint but tag numbers and booleans, which are small.
-/// - Other array lengths are plain 32-bit integers, which cannot be told from data. Each is cut to the bytes left: data
-///   does not matter here, and as an element takes at least a byte, and every message goes on behind its arrays of
-///   single bytes, an array that was cut cannot be read to its end.
+/// - Other array lengths are plain 32-bit integers, which cannot be told from data. Each is cut to one more than the bytes
+///   left: data does not matter here, and as an element takes at least a byte, an array that was cut cannot be read to
+///   its end.
 struct Guard {
     bytes: Bytes,
     /// The next byte goes on with a varint that was checked at its first byte.
@@ -96,8 +96,8 @@ impl Buf for Guard {
 
     fn try_get_i32(&mut self) -> Result<i32, TryGetError> {
         let value = self.bytes.try_get_i32()?;
-        let left = i32::try_from(self.bytes.len()).unwrap_or(i32::MAX);
-        Ok(value.min(left))
+        let more_than_left = i32::try_from(self.bytes.len() + 1).unwrap_or(i32::MAX);
+        Ok(value.min(more_than_left))
     }
 }
 
@@ -127,6 +127,7 @@ mod tests {
     fn a_claimed_length_allocates_nothing() {
         // Two thousand million topics, once as a 32-bit integer and once as a varint.
         check_refused::<MetadataRequest>(&[0x7f, 0xff, 0xff, 0xff, 0, 0], 1);
+        check_refused::<MetadataRequest>(&[0x7f, 0xff, 0xff, 0xff], 1);
         check_refused::<MetadataRequest>(&[0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0], 12);
         // The same within an element.
         let mut nested = BytesMut::new();

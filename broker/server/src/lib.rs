@@ -1,1 +1,18 @@
 //! The broker and its Kafka-compatible port.
+//!
+//! [`Broker`] is the node: storage and coordinator behind one set of calls. `net/` and `api/` put Kafka's protocol in
+//! front of it; `broker/embedded` uses it without a socket.
+
+mod api;
+mod broker;
+mod net;
+
+pub use broker::{
+    Broker, BrokerConfig, CommitOffsetsError, GroupOffsets, InitError, JoinError, Joined, OpenError,
+    TransactionRequestError,
+};
+pub use millstream_broker_coordinator::{
+    Assignment, CommittedOffset, InitProducerError, InvalidTimeout, MAX_TRANSACTION_TIMEOUT_MS, MemberId,
+    MetadataTooLarge, TransactionError, UnknownMember,
+};
+pub use net::{ListenError, ListenerConfig, ServerHandle, serve};

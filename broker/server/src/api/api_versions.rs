@@ -1,0 +1,31 @@
+use millstream_protocol::{
+    ErrorCode,
+    messages::{ApiVersionsRequest, ApiVersionsResponse, api_versions_response::ApiVersion},
+};
+
+use super::{Call, Handle, Reply, TABLE};
+
+impl Handle for ApiVersionsRequest {
+    async fn handle(self, _call: Call) -> Reply<ApiVersionsResponse> {
+        Reply::Now(ApiVersionsResponse::default().with_api_keys(supported()))
+    }
+}
+
+/// The answer, in version 0, to a version that is not supported (KIP-511).
+pub(super) fn unsupported() -> ApiVersionsResponse {
+    ApiVersionsResponse::default()
+        .with_error_code(ErrorCode::UnsupportedVersion.code())
+        .with_api_keys(supported())
+}
+
+fn supported() -> Vec<ApiVersion> {
+    TABLE
+        .iter()
+        .map(|row| {
+            ApiVersion::default()
+                .with_api_key(row.key)
+                .with_min_version(row.advertised_min)
+                .with_max_version(row.max)
+        })
+        .collect()
+}

@@ -1,0 +1,177 @@
+use std::collections::{BTreeMap, HashSet};
+
+use millstream_broker_storage::{MAX_PARTITIONS, NewTopicSpec, TopicConfig, TopicError};
+use millstream_protocol::{
+    ErrorCode,
+    messages::{
+        self, CreateTopicsRequest, CreateTopicsResponse, StrBytes,
+        create_topics_request::CreatableTopic,
+        create_topics_response::{CreatableTopicConfigs, CreatableTopicResult},
+    },
+};
+use millstream_types::TopicName;
+
+use super::{Call, Handle, Node, Reply, errors::ToKafka};
+
+/// Where a configuration value comes from, in Kafka's numbers.
+const SOURCE_TOPIC: i8 = 1;
+const SOURCE_DEFAULT: i8 = 5;
+/// One node keeps one copy.
+const REPLICATION_FACTOR: i16 = 1;
+/// The client leaves the choice to the broker (KIP-464).
+const UNSET: i32 = -1;
+
+impl Handle for CreateTopicsRequest {
+    async fn handle(self, call: Call) -> Reply<CreateTopicsResponse> {
+        let mut seen = HashSet::new();
+        let twice: HashSet<messages::TopicName> = self
+            .topics
+            .iter()
+            .filter(|topic| !seen.insert(topic.name.clone()))
+            .map(|topic| topic.name.clone())
+            .collect();
+        let mut results = Vec::new();
+        for topic in self.topics {
+            let name = topic.name.clone();
+            let result = if twice.contains(&name) {
+                Err(Refusal::new(
+                    ErrorCode::InvalidRequest,
+                    "the request names the topic twice",
+                ))
+            } else {
+                create(&call.node, topic, self.validate_only).await
+            };
+            results.push(result.unwrap_or_else(Refusal::into_result).with_name(name));
+        }
+        Reply::Now(CreateTopicsResponse::default().with_topics(results))
+    }
+}
+
+/// Why a topic was not created.
+struct Refusal {
+    code: ErrorCode,
+    text: Option<StrBytes>,
+}
+
+impl Refusal {
+    fn new(code: ErrorCode, text: impl Into<String>) -> Self {
+        Self {
+            code,
+            text: Some(StrBytes::from_string(text.into())),
+        }
+    }
+
+    fn into_result(self) -> CreatableTopicResult {
+        CreatableTopicResult::default()
+            .with_error_code(self.code.code())
+            .with_error_message(self.text)
+    }
+}
+
+impl From<TopicError> for Refusal {
+    fn from(error: TopicError) -> Self {
+        Self {
+            code: error.code(),
+            text: error.text(),
+        }
+    }
+}
+
+async fn create(
+    node: &Node,
+    topic: CreatableTopic,
+    validate_only: bool,
+) -> Result<CreatableTopicResult, Refusal> {
+    let spec = checked(node, topic)?;
+    if validate_only {
+        if node.storage().topic(&spec.name).is_some() {
+            return Err(TopicError::Exists { topic: spec.name }.into());
+        }
+        let config = TopicConfig::parse(spec.config).map_err(TopicError::from)?;
+        return Ok(describe(spec.partitions, &config));
+    }
+    let topic = node.broker.create_topic(spec).await?;
+    Ok(describe(topic.partitions, &topic.config).with_topic_id(topic.id))
+}
+
+fn checked(node: &Node, topic: CreatableTopic) -> Result<NewTopicSpec, Refusal> {
+    let name = TopicName::new(topic.name.as_str())
+        .map_err(|error| Refusal::new(ErrorCode::InvalidTopicException, error.to_string()))?;
+    if ![UNSET, REPLICATION_FACTOR.into()].contains(&topic.replication_factor.into()) {
+        return Err(Refusal::new(
+            ErrorCode::InvalidReplicationFactor,
+            format!(
+                "replication factor {} is not 1: there is one broker",
+                topic.replication_factor
+            ),
+        ));
+    }
+    let partitions = if topic.assignments.is_empty() {
+        match topic.num_partitions {
+            UNSET => node.default_partitions,
+            partitions => partitions,
+        }
+    } else {
+        assigned_partitions(&topic)?
+    };
+    if !(1..=MAX_PARTITIONS).contains(&partitions) {
+        return Err(TopicError::InvalidPartitions {
+            partitions,
+            max: MAX_PARTITIONS,
+        }
+        .into());
+    }
+    let mut config = BTreeMap::new();
+    for entry in topic.configs {
+        let value = entry.value.ok_or_else(|| {
+            Refusal::new(
+                ErrorCode::InvalidConfig,
+                format!("'{}' has no value", &*entry.name),
+            )
+        })?;
+        config.insert(entry.name.to_string(), value.to_string());
+    }
+    Ok(NewTopicSpec {
+        name,
+        partitions,
+        config,
+    })
+}
+
+/// How many partitions an assignment by hand names: each once, from 0 on, and on this node.
+fn assigned_partitions(topic: &CreatableTopic) -> Result<i32, Refusal> {
+    let mut indexes: Vec<i32> = topic.assignments.iter().map(|a| a.partition_index).collect();
+    indexes.sort_unstable();
+    let is_dense = (0..).zip(&indexes).all(|(expected, index)| expected == *index);
+    let is_here = topic.assignments.iter().all(|a| a.broker_ids == [Node::ID]);
+    let count = i32::try_from(indexes.len()).unwrap_or(i32::MAX);
+    if is_dense && is_here {
+        return Ok(count);
+    }
+    Err(Refusal::new(
+        ErrorCode::InvalidReplicaAssignment,
+        format!(
+            "partitions are to be numbered from 0 and assigned to broker {}",
+            Node::ID.0
+        ),
+    ))
+}
+
+fn describe(partitions: i32, config: &TopicConfig) -> CreatableTopicResult {
+    let entry = |key: &str| {
+        let source = if config.as_set().contains_key(key) {
+            SOURCE_TOPIC
+        } else {
+            SOURCE_DEFAULT
+        };
+        let text = |text: &str| StrBytes::from_string(text.to_owned());
+        CreatableTopicConfigs::default()
+            .with_name(text(key))
+            .with_value(config.get(key).map(text))
+            .with_config_source(source)
+    };
+    CreatableTopicResult::default()
+        .with_num_partitions(partitions)
+        .with_replication_factor(REPLICATION_FACTOR)
+        .with_configs(Some(TopicConfig::defaults().map(|(key, _)| entry(key)).collect()))
+}

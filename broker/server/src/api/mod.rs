@@ -1,0 +1,281 @@
+//! What the port understands: one row per Kafka API in [`TABLE`], one file per API.
+//!
+//! A request is handled in two steps. The first runs before the next request of the connection is looked at, so that
+//! appends happen in the order of arrival. What then has to be waited for — an fsync, a long poll — is left to the
+//! second, and many of those wait at the same time ("order the append, not the ack").
+//!
+//! Deliberately absent until their time: consumer groups, transactions, configuration, SASL; each will be a row.
+
+mod api_versions;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod errors;
+mod fetch;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod node;
+mod produce;
+
+use std::{future::Future, sync::Arc};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use futures::future::{BoxFuture, FutureExt, ready};
+use millstream_protocol::{
+    frame::{FrameError, MAX_FRAME_BYTES, RequestPeek, SIZE_BYTES},
+    messages::{
+        ApiKey, ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest,
+        Encodable, FetchRequest, InitProducerIdRequest, ListOffsetsRequest, MalformedMessage,
+        MetadataRequest, ProduceRequest, Request, RequestHeader, ResponseHeader, decode,
+    },
+};
+use tokio::sync::oneshot;
+
+pub(crate) use node::{Advertised, Node};
+
+/// Every API of the port, by key. What `ApiVersions` answers is derived from it.
+const TABLE: &[Row] = &[
+    // KAFKA-18659: librdkafka before 2.11.1 takes a broker without Produce v0 for one that knows no compression, and
+    // sends everything uncompressed. No client sends those versions.
+    Row::new::<ProduceRequest>(3, 11)
+        .advertised_from(0)
+        .up_to(MAX_FRAME_BYTES),
+    Row::new::<FetchRequest>(4, 17).one_at_a_time(),
+    Row::new::<ListOffsetsRequest>(1, 10),
+    Row::new::<MetadataRequest>(0, 13),
+    Row::new::<ApiVersionsRequest>(0, 4),
+    Row::new::<CreateTopicsRequest>(2, 7),
+    Row::new::<DeleteTopicsRequest>(1, 6),
+    Row::new::<InitProducerIdRequest>(0, 5),
+    Row::new::<DescribeClusterRequest>(0, 2),
+];
+
+/// What a request without records may have: names and numbers, even for many thousands of partitions, fit in.
+const MAX_REQUEST_BYTES: usize = 8 << 20;
+
+/// One API: which versions are understood, and by what.
+pub(crate) struct Row {
+    key: i16,
+    min: i16,
+    max: i16,
+    /// The lowest version that `ApiVersions` names.
+    advertised_min: i16,
+    /// A larger request is refused. Only those that carry records are large.
+    max_bytes: usize,
+    /// The next one of a connection begins when the answer to the last one was written: its answers are large.
+    one_at_a_time: bool,
+    start: fn(Call, Bytes) -> BoxFuture<'static, Result<Pending, RequestError>>,
+}
+
+impl Row {
+    const fn new<R: Handle>(min: i16, max: i16) -> Self {
+        Self {
+            key: R::KEY,
+            min,
+            max,
+            advertised_min: min,
+            max_bytes: MAX_REQUEST_BYTES,
+            one_at_a_time: false,
+            start: |call, body| start::<R>(call, body).boxed(),
+        }
+    }
+
+    const fn advertised_from(mut self, version: i16) -> Self {
+        self.advertised_min = version;
+        self
+    }
+
+    const fn up_to(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    const fn one_at_a_time(mut self) -> Self {
+        self.one_at_a_time = true;
+        self
+    }
+}
+
+/// A request that the port understands.
+trait Handle: Request<Response: Send> + Send + 'static {
+    /// The first step; the reply may hold the second.
+    fn handle(self, call: Call) -> impl Future<Output = Reply<Self::Response>> + Send;
+}
+
+enum Reply<R> {
+    Now(R),
+    Later(BoxFuture<'static, R>),
+    /// The client wants none (`acks=0`).
+    Nothing,
+}
+
+/// What a handler may need beside the request.
+struct Call {
+    node: Arc<Node>,
+    version: i16,
+    correlation_id: i32,
+}
+
+/// The frame of an answer, as soon as it is there.
+type Pending = BoxFuture<'static, Result<Option<Bytes>, RequestError>>;
+/// [`Pending`] for a connection.
+pub(crate) type Answer = BoxFuture<'static, Result<Outgoing, RequestError>>;
+
+/// An answer that is to be written, and then dropped.
+pub(crate) struct Outgoing {
+    pub(crate) frame: Option<Bytes>,
+    /// The next request of an API that goes one at a time waits for this to be dropped.
+    _turn: Option<oneshot::Sender<()>>,
+}
+
+/// Why a request ends its connection: what follows in the stream cannot be trusted any more.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestError {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Malformed(#[from] MalformedMessage),
+    #[error("api key {key} is unknown")]
+    UnknownApi { key: i16 },
+    #[error("version {version} of api key {key} is not supported")]
+    UnsupportedVersion { key: i16, version: i16 },
+    #[error("the answer to api key {key} cannot be encoded: {reason}")]
+    Encode { key: i16, reason: String },
+}
+
+/// One connection, as the APIs see it.
+pub(crate) struct Session {
+    node: Arc<Node>,
+    /// Resolves when the last answer of an API that goes one at a time was written.
+    last_turn: Option<oneshot::Receiver<()>>,
+}
+
+impl Session {
+    pub(crate) fn new(node: Arc<Node>) -> Self {
+        Self {
+            node,
+            last_turn: None,
+        }
+    }
+
+    /// The first step of a request: when this returns, everything that depends on the order of arrival has happened.
+    pub(crate) async fn start(&mut self, mut frame: Bytes) -> Result<Answer, RequestError> {
+        let peek = RequestPeek::read(&frame)?;
+        let (key, version) = (peek.api_key, peek.api_version);
+        let row = TABLE
+            .iter()
+            .find(|row| row.key == key)
+            .ok_or(RequestError::UnknownApi { key })?;
+        if frame.len() > row.max_bytes {
+            let (length, limit) = (frame.len(), row.max_bytes);
+            return Err(FrameError::TooLarge { length, limit }.into());
+        }
+        let call = Call {
+            node: self.node.clone(),
+            version,
+            correlation_id: peek.correlation_id,
+        };
+        if !(row.min..=row.max).contains(&version) {
+            // A newer client asks for the versions in a version of its own; the answer tells it which to take.
+            if key == ApiKey::ApiVersions as i16 {
+                let frame = encode(key, 0, call.correlation_id, &api_versions::unsupported())?;
+                return Ok(ready(Ok(Outgoing {
+                    frame: Some(frame),
+                    _turn: None,
+                }))
+                .boxed());
+            }
+            return Err(RequestError::UnsupportedVersion { key, version });
+        }
+        let header_version = api_key(key).request_header_version(version);
+        let _header: RequestHeader = decode(&mut frame, header_version)?;
+        let pending = (row.start)(call, frame).await?;
+        Ok(self.in_turn(row, pending))
+    }
+
+    fn in_turn(&mut self, row: &Row, pending: Pending) -> Answer {
+        if !row.one_at_a_time {
+            return async {
+                Ok(Outgoing {
+                    frame: pending.await?,
+                    _turn: None,
+                })
+            }
+            .boxed();
+        }
+        let (turn, written) = oneshot::channel();
+        let before = self.last_turn.replace(written);
+        async {
+            if let Some(before) = before {
+                // Nothing is ever sent: the sender is dropped with its answer.
+                let _ = before.await;
+            }
+            Ok(Outgoing {
+                frame: pending.await?,
+                _turn: Some(turn),
+            })
+        }
+        .boxed()
+    }
+}
+
+async fn start<R: Handle>(call: Call, mut body: Bytes) -> Result<Pending, RequestError> {
+    let request: R = decode(&mut body, call.version)?;
+    // Whatever of the frame is kept, is kept by the request: a batch alone in its buffer is edited in place.
+    drop(body);
+    let (version, correlation_id) = (call.version, call.correlation_id);
+    let encode = move |response: &R::Response| encode(R::KEY, version, correlation_id, response).map(Some);
+    Ok(match request.handle(call).await {
+        Reply::Now(response) => ready(encode(&response)).boxed(),
+        Reply::Later(response) => async move { encode(&response.await) }.boxed(),
+        Reply::Nothing => ready(Ok(None)).boxed(),
+    })
+}
+
+fn encode<R: Encodable>(
+    key: i16,
+    version: i16,
+    correlation_id: i32,
+    response: &R,
+) -> Result<Bytes, RequestError> {
+    let refused = |reason: String| RequestError::Encode { key, reason };
+    let header = ResponseHeader::default().with_correlation_id(correlation_id);
+    let header_version = api_key(key).response_header_version(version);
+    let body_bytes = response
+        .compute_size(version)
+        .map_err(|e| refused(e.to_string()))?;
+    let mut frame = BytesMut::with_capacity(body_bytes + 2 * SIZE_BYTES + 1);
+    frame.put_i32(0);
+    header
+        .encode(&mut frame, header_version)
+        .and_then(|()| response.encode(&mut frame, version))
+        .map_err(|e| refused(e.to_string()))?;
+    let length = i32::try_from(frame.len() - SIZE_BYTES).map_err(|e| refused(e.to_string()))?;
+    frame[..SIZE_BYTES].copy_from_slice(&length.to_be_bytes());
+    Ok(frame.freeze())
+}
+
+/// The key of a row.
+fn api_key(key: i16) -> ApiKey {
+    ApiKey::try_from(key).expect("every row of the table is an API that the message crate knows")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_in_order_and_within_what_the_message_crate_speaks() {
+        assert!(TABLE.is_sorted_by_key(|row| row.key));
+        for row in TABLE {
+            let known = api_key(row.key).valid_versions();
+            assert!(
+                known.min <= row.min && row.max <= known.max,
+                "{:?}: {known}",
+                api_key(row.key)
+            );
+            assert!(row.advertised_min <= row.min && row.min <= row.max);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+use std::{fmt, sync::Arc};
+
+use millstream_broker_storage::Storage;
+use millstream_protocol::messages::{BrokerId, StrBytes};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Broker, ListenerConfig};
+
+/// This broker as clients see it: the one node of its cluster.
+pub(crate) struct Node {
+    pub(super) broker: Arc<Broker>,
+    pub(super) advertised: Advertised,
+    pub(super) auto_create_topics: bool,
+    pub(super) default_partitions: i32,
+    /// Long polls end with it.
+    pub(super) shutdown: CancellationToken,
+}
+
+impl Node {
+    /// Leader and only replica of every partition, and the controller.
+    pub(super) const ID: BrokerId = BrokerId(1);
+
+    pub(crate) fn new(
+        broker: Arc<Broker>,
+        advertised: Advertised,
+        config: &ListenerConfig,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self {
+            broker,
+            advertised,
+            auto_create_topics: config.auto_create_topics,
+            default_partitions: config.default_partitions,
+            shutdown,
+        }
+    }
+
+    pub(super) fn storage(&self) -> &Storage {
+        self.broker.storage()
+    }
+
+    pub(super) fn cluster_id(&self) -> StrBytes {
+        StrBytes::from_string(self.broker.cluster_id().to_string())
+    }
+}
+
+/// Where clients find the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Advertised {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl Advertised {
+    /// Reads `host:port`; an IPv6 address is written in brackets.
+    pub(crate) fn parse(address: &str) -> Option<Self> {
+        let (host, port) = address.rsplit_once(':')?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let port = port.parse().ok().filter(|port| *port != 0)?;
+        (!host.is_empty()).then(|| Self {
+            host: host.into(),
+            port,
+        })
+    }
+
+    pub(super) fn host(&self) -> StrBytes {
+        StrBytes::from_string(self.host.clone())
+    }
+}
+
+impl fmt::Display for Advertised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_people_advertise() {
+        let check = |text: &str, expected: Option<(&str, u16)>| {
+            let expected = expected.map(|(host, port)| Advertised {
+                host: host.into(),
+                port,
+            });
+            assert_eq!(Advertised::parse(text), expected, "{text}");
+            if let Some(address) = expected {
+                assert_eq!(address.to_string(), text);
+            }
+        };
+        check("kafka.example.com:9092", Some(("kafka.example.com", 9092)));
+        check("[::1]:9092", Some(("::1", 9092)));
+        for bad in ["kafka", ":9092", "kafka:0", "kafka:x", "kafka:99999"] {
+            check(bad, None);
+        }
+    }
+}

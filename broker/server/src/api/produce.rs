@@ -1,0 +1,153 @@
+use bytes::Bytes;
+use futures::{FutureExt, future::join_all};
+use millstream_broker_storage::{AppendError, AppendOrigin, Appended, Ticket};
+use millstream_protocol::{
+    ErrorCode,
+    messages::{
+        ProduceRequest, ProduceResponse, StrBytes,
+        produce_request::{PartitionProduceData, TopicProduceData},
+        produce_response::{PartitionProduceResponse, TopicProduceResponse},
+    },
+};
+use millstream_types::{TopicName, TopicPartition};
+use tracing::debug;
+
+use super::{Call, Handle, Node, Reply, errors::ToKafka};
+
+/// The client wants no answer.
+const ACKS_NONE: i16 = 0;
+/// What `acks` may be. One node, and acknowledged means on disk: 1 and -1 (all) promise the same.
+const ACKS: [i16; 3] = [ACKS_NONE, 1, -1];
+
+impl Handle for ProduceRequest {
+    async fn handle(self, call: Call) -> Reply<ProduceResponse> {
+        let acks_known = ACKS.contains(&self.acks);
+        let mut topics = Vec::with_capacity(self.topic_data.len());
+        for topic in self.topic_data {
+            topics.push(append_topic(&call.node, topic, acks_known).await);
+        }
+        if self.acks == ACKS_NONE {
+            return Reply::Nothing;
+        }
+        let answer = async move {
+            let responses = join_all(topics.into_iter().map(TopicAppends::durable)).await;
+            ProduceResponse::default().with_responses(responses)
+        };
+        Reply::Later(answer.boxed())
+    }
+}
+
+/// Appends that have their offsets, or were refused.
+struct TopicAppends {
+    answer: TopicProduceResponse,
+    partitions: Vec<PartitionAppend>,
+}
+
+struct PartitionAppend {
+    partition: i32,
+    state: Result<(TopicPartition, Ticket<Appended>), Refusal>,
+    node: std::sync::Arc<Node>,
+}
+
+struct Refusal {
+    code: ErrorCode,
+    text: Option<StrBytes>,
+}
+
+impl From<AppendError> for Refusal {
+    fn from(error: AppendError) -> Self {
+        Self {
+            code: error.code(),
+            text: error.text(),
+        }
+    }
+}
+
+impl Refusal {
+    fn of(code: ErrorCode) -> Self {
+        Self {
+            code,
+            text: Some(StrBytes::from_static_str(code.message())),
+        }
+    }
+}
+
+async fn append_topic(
+    node: &std::sync::Arc<Node>,
+    topic: TopicProduceData,
+    acks_known: bool,
+) -> TopicAppends {
+    let name = TopicName::new(topic.name.as_str()).ok();
+    let mut partitions = Vec::with_capacity(topic.partition_data.len());
+    for data in topic.partition_data {
+        let partition = data.index;
+        let state = match &name {
+            _ if !acks_known => Err(Refusal::of(ErrorCode::InvalidRequiredAcks)),
+            None => Err(Refusal::of(ErrorCode::UnknownTopicOrPartition)),
+            Some(name) => append(node, TopicPartition::new(name.clone(), partition), data).await,
+        };
+        if let Err(refusal) = &state {
+            debug!(topic = topic.name.as_str(), partition, error = %refusal.code, "append refused");
+        }
+        partitions.push(PartitionAppend {
+            partition,
+            state,
+            node: node.clone(),
+        });
+    }
+    TopicAppends {
+        answer: TopicProduceResponse::default().with_name(topic.name),
+        partitions,
+    }
+}
+
+async fn append(
+    node: &Node,
+    partition: TopicPartition,
+    data: PartitionProduceData,
+) -> Result<(TopicPartition, Ticket<Appended>), Refusal> {
+    let bytes: Bytes = data.records.unwrap_or_default();
+    node.storage().room().await;
+    let ticket = node.broker.produce(&partition, bytes, AppendOrigin::Client)?;
+    Ok((partition, ticket))
+}
+
+impl TopicAppends {
+    /// Waits for the disk.
+    async fn durable(self) -> TopicProduceResponse {
+        let partitions = join_all(self.partitions.into_iter().map(PartitionAppend::durable)).await;
+        self.answer.with_partition_responses(partitions)
+    }
+}
+
+impl PartitionAppend {
+    async fn durable(self) -> PartitionProduceResponse {
+        let answer = PartitionProduceResponse::default().with_index(self.partition);
+        let fate = match self.state {
+            Ok((partition, ticket)) => ticket
+                .await
+                .map(|appended| (partition, appended))
+                .map_err(|error| Refusal::from(AppendError::from(error))),
+            Err(refusal) => Err(refusal),
+        };
+        match fate {
+            Ok((partition, appended)) => {
+                let log_start = self
+                    .node
+                    .storage()
+                    .offsets(&partition)
+                    .map_or(-1, |ends| ends.log_start.0);
+                answer
+                    .with_base_offset(appended.base_offset.0)
+                    .with_log_append_time_ms(appended.log_append_time.map_or(-1, |time| time.0))
+                    .with_log_start_offset(log_start)
+            }
+            Err(refusal) => answer
+                .with_error_code(refusal.code.code())
+                .with_error_message(refusal.text)
+                .with_base_offset(-1)
+                .with_log_append_time_ms(-1)
+                .with_log_start_offset(-1),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream::FuturesOrdered};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::frames::{FrameReader, ReadFrameError};
+use crate::api::{Answer, Node, Outgoing, RequestError, Session};
+
+/// Requests of one connection that are worked on at the same time. Clients keep 5 in flight, few more than 100.
+const MAX_IN_FLIGHT: usize = 128;
+/// How long a connection may take for the answers it owes when the server stops.
+pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a connection ended, other than by the client's wish.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectionError {
+    #[error(transparent)]
+    Read(#[from] ReadFrameError),
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error("cannot write an answer")]
+    Write(#[source] std::io::Error),
+    #[error("no request for too long")]
+    Idle,
+    #[error("the client does not read its answers")]
+    Stuck,
+}
+
+/// One client. Requests are started in the order of their arrival; that is where the order of appends comes from.
+/// Then all wait at the same time, and the answers leave in the same order again.
+pub(super) struct Connection {
+    peer: SocketAddr,
+    frames: FrameReader<OwnedReadHalf>,
+    answers: OwnedWriteHalf,
+    in_flight: FuturesOrdered<Answer>,
+    session: Session,
+    idle_timeout: Duration,
+}
+
+impl Connection {
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr, node: Arc<Node>, idle_timeout: Duration) -> Self {
+        let (read, answers) = stream.into_split();
+        Self {
+            peer,
+            frames: FrameReader::new(read),
+            answers,
+            in_flight: FuturesOrdered::new(),
+            session: Session::new(node),
+            idle_timeout,
+        }
+    }
+
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    pub(super) async fn run(mut self, shutdown: CancellationToken) -> Result<(), ConnectionError> {
+        let mut idle_at = Instant::now() + self.idle_timeout;
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return self.drain().await,
+                Some(answer) = self.in_flight.next() => self.write(answer).await?,
+                frame = self.frames.next(), if self.in_flight.len() < MAX_IN_FLIGHT => match frame? {
+                    Some(frame) => {
+                        let answer = self.session.start(frame).await?;
+                        self.in_flight.push_back(answer);
+                    }
+                    // The client may have closed only its half, and still want what it asked for.
+                    None => return self.drain().await,
+                },
+                () = sleep_until(idle_at), if self.in_flight.is_empty() => return Err(ConnectionError::Idle),
+            }
+            idle_at = Instant::now() + self.idle_timeout;
+        }
+    }
+
+    /// Answers what was asked, and no more.
+    async fn drain(mut self) -> Result<(), ConnectionError> {
+        let drain = async {
+            while let Some(answer) = self.in_flight.next().await {
+                self.write(answer).await?;
+            }
+            self.answers.shutdown().await.map_err(ConnectionError::Write)
+        };
+        timeout(DRAIN_TIMEOUT, drain)
+            .await
+            .map_err(|_| ConnectionError::Stuck)?
+    }
+
+    async fn write(&mut self, answer: Result<Outgoing, RequestError>) -> Result<(), ConnectionError> {
+        let answer = answer?;
+        let Some(frame) = &answer.frame else {
+            return Ok(());
+        };
+        timeout(self.idle_timeout, self.answers.write_all(frame))
+            .await
+            .map_err(|_| ConnectionError::Stuck)?
+            .map_err(ConnectionError::Write)
+    }
+}

@@ -1,0 +1,212 @@
+//! The port: sockets in, frames to [`crate::api`], answers out.
+//!
+//! One task per connection ([`connection`]). Invariants:
+//! - answers leave in the order of their requests, although requests are worked on at the same time;
+//! - memory follows the bytes that arrived, never a length that was declared;
+//! - a stranger's nonsense, and a bug it may find, ends that one connection.
+//!
+//! Deliberately absent so far: TLS and SASL.
+
+mod connection;
+mod frames;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{debug, info, warn};
+
+use crate::{
+    Broker,
+    api::{Advertised, Node},
+};
+use connection::Connection;
+
+/// Settings of the port.
+#[derive(Clone, Debug)]
+pub struct ListenerConfig {
+    /// `host:port`; port 0 takes a free one. The loopback address by default: there is no authentication yet.
+    pub listen: String,
+    /// `host:port` that clients are told to connect to, where it differs from `listen` (`advertised.listeners`).
+    pub advertised: Option<String>,
+    /// Connections at the same time; more are closed at once.
+    pub max_connections: usize,
+    /// A connection that has completed no request for this long is closed (`connections.max.idle.ms`).
+    pub idle_timeout: Duration,
+    /// Whether asking for, or writing to, a topic that does not exist creates it (`auto.create.topics.enable`).
+    pub auto_create_topics: bool,
+    /// Partitions of a topic that is created without saying how many (`num.partitions`).
+    pub default_partitions: i32,
+}
+
+impl Default for ListenerConfig {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:9092".into(),
+            advertised: None,
+            max_connections: 2000,
+            idle_timeout: Duration::from_secs(600),
+            auto_create_topics: true,
+            default_partitions: 1,
+        }
+    }
+}
+
+/// Why the port could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    #[error("port {address} is in use: stop the process that holds it or choose another port")]
+    InUse { address: String },
+    #[error("port {address} may not be opened by this user: choose one above 1023")]
+    Denied { address: String },
+    #[error("cannot listen on '{address}'")]
+    Io {
+        address: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("'{address}' is not an address that clients can connect to: write it as host:port")]
+    InvalidAdvertised { address: String },
+}
+
+/// An open port. Dropping it changes nothing; cancel the token that [`serve`] was given.
+#[derive(Debug)]
+pub struct ServerHandle {
+    local_addr: SocketAddr,
+    connections: TaskTracker,
+}
+
+impl ServerHandle {
+    /// Where it listens, with the actual port if 0 was asked for.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Resolves after the shutdown, when the last connection is closed. Each gets [`connection::DRAIN_TIMEOUT`] for the
+    /// answers it owes.
+    pub async fn closed(&self) {
+        self.connections.wait().await;
+    }
+}
+
+/// Opens the port and serves it until `shutdown`. It is bound when this returns, so that errors are the caller's.
+pub async fn serve(
+    broker: Arc<Broker>,
+    config: ListenerConfig,
+    shutdown: CancellationToken,
+) -> Result<ServerHandle, ListenError> {
+    let listener = TcpListener::bind(&config.listen)
+        .await
+        .map_err(|source| ListenError::from_io(&config.listen, source))?;
+    let local_addr = listener
+        .local_addr()
+        .map_err(|source| ListenError::from_io(&config.listen, source))?;
+    let advertised = match &config.advertised {
+        Some(address) => Advertised::parse(address).ok_or_else(|| ListenError::InvalidAdvertised {
+            address: address.clone(),
+        })?,
+        None => Advertised {
+            host: reachable(local_addr.ip()),
+            port: local_addr.port(),
+        },
+    };
+    info!(%local_addr, advertised = %advertised, "listening for Kafka clients");
+    let connections = TaskTracker::new();
+    let acceptor = Acceptor {
+        listener,
+        slots: Arc::new(Semaphore::new(config.max_connections)),
+        connections: connections.clone(),
+        idle_timeout: config.idle_timeout,
+        node: Arc::new(Node::new(broker, advertised, &config, shutdown.clone())),
+        shutdown,
+    };
+    connections.spawn(acceptor.run());
+    Ok(ServerHandle {
+        local_addr,
+        connections,
+    })
+}
+
+/// `0.0.0.0` is a place to listen, not one to connect to.
+fn reachable(ip: IpAddr) -> String {
+    if ip.is_unspecified() {
+        "localhost".into()
+    } else {
+        ip.to_string()
+    }
+}
+
+impl ListenError {
+    fn from_io(address: &str, source: io::Error) -> Self {
+        let address = address.to_owned();
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse { address },
+            io::ErrorKind::PermissionDenied => Self::Denied { address },
+            _ => Self::Io { address, source },
+        }
+    }
+}
+
+struct Acceptor {
+    listener: TcpListener,
+    slots: Arc<Semaphore>,
+    connections: TaskTracker,
+    idle_timeout: Duration,
+    node: Arc<Node>,
+    shutdown: CancellationToken,
+}
+
+impl Acceptor {
+    /// Pause after a failed accept: the reason, such as too many open files, does not go away at once.
+    const RETRY_AFTER: Duration = Duration::from_millis(50);
+
+    async fn run(self) {
+        loop {
+            let accepted = tokio::select! {
+                () = self.shutdown.cancelled() => break,
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.admit(stream, peer),
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Self::RETRY_AFTER).await;
+                }
+            }
+        }
+        self.connections.close();
+    }
+
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+        let Ok(slot) = self.slots.clone().try_acquire_owned() else {
+            warn!(%peer, "too many connections, closing the new one");
+            return;
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%peer, %error, "cannot switch off Nagle's algorithm");
+        }
+        let connection = Connection::new(stream, peer, self.node.clone(), self.idle_timeout);
+        let shutdown = self.shutdown.clone();
+        self.connections.spawn(serve_one(connection, slot, shutdown));
+    }
+}
+
+/// A panic in here ends the task, and with it this connection, and nothing else.
+async fn serve_one(connection: Connection, slot: OwnedSemaphorePermit, shutdown: CancellationToken) {
+    let peer = connection.peer();
+    match connection.run(shutdown).await {
+        Ok(()) => debug!(%peer, "connection closed"),
+        Err(error) => debug!(%peer, %error, "connection ended"),
+    }
+    drop(slot);
+}

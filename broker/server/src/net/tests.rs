@@ -1,0 +1,53 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::AsyncWriteExt;
+
+use super::frames::FrameReader;
+
+fn framed(body: &[u8]) -> Vec<u8> {
+    let length = i32::try_from(body.len()).unwrap();
+    [&length.to_be_bytes(), body].concat()
+}
+
+#[tokio::test]
+async fn frames_are_cut_wherever_the_reads_fall() {
+    let bodies = [b"a".to_vec(), Vec::new(), vec![7; 20_000], b"end".to_vec()];
+    let stream: Vec<u8> = bodies.iter().flat_map(|body| framed(body)).collect();
+    for chunk_bytes in [1, 3, 1000, 9000, stream.len()] {
+        let (mut write, read) = tokio::io::duplex(64 << 10);
+        let stream = stream.clone();
+        let writer = tokio::spawn(async move {
+            for chunk in stream.chunks(chunk_bytes) {
+                write.write_all(chunk).await.unwrap();
+            }
+        });
+        let mut frames = FrameReader::new(read);
+        for body in &bodies {
+            assert_eq!(frames.next().await.unwrap(), Some(Bytes::from(body.clone())));
+        }
+        assert_eq!(frames.next().await.unwrap(), None);
+        writer.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_declared_length_reserves_no_memory() {
+    let (mut write, read) = tokio::io::duplex(64 << 10);
+    let mut frames = FrameReader::new(read);
+    write.write_all(&(90_i32 << 20).to_be_bytes()).await.unwrap();
+    write.write_all(&[1; 1000]).await.unwrap();
+    let waited = tokio::time::timeout(Duration::from_millis(50), frames.next()).await;
+    assert!(waited.is_err(), "the frame is not there yet");
+    assert!(frames.capacity() < 64 << 10, "{}", frames.capacity());
+}
+
+#[tokio::test]
+async fn impossible_lengths_and_cut_off_frames_are_errors() {
+    for bytes in [[0xff, 0xff, 0xff, 0xff], [0x7f, 0, 0, 0], [0, 0, 0, 9]] {
+        let (mut write, read) = tokio::io::duplex(1024);
+        write.write_all(&bytes).await.unwrap();
+        drop(write);
+        assert!(FrameReader::new(read).next().await.is_err(), "{bytes:?}");
+    }
+}

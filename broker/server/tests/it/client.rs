@@ -1,0 +1,105 @@
+use std::{future::Future, net::SocketAddr, time::Duration};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use millstream_protocol::messages::{
+    ApiKey, CreateTopicsRequest, Decodable, Encodable, Request, RequestHeader, ResponseHeader, StrBytes,
+    TopicName, create_topics_request::CreatableTopic,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// A deadline for whatever a test waits for.
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(20), future).await.expect("in time")
+}
+
+/// A client without any cleverness: what is sent, and what comes back.
+pub(crate) struct Client {
+    stream: TcpStream,
+    correlation_id: i32,
+}
+
+impl Client {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self {
+            stream: within(TcpStream::connect(address)).await.unwrap(),
+            correlation_id: 0,
+        }
+    }
+
+    /// Sends a request and answers its correlation id.
+    pub(crate) async fn send<R: Request>(&mut self, request: &R, version: i16) -> i32 {
+        self.correlation_id += 1;
+        let header = RequestHeader::default()
+            .with_request_api_key(R::KEY)
+            .with_request_api_version(version)
+            .with_correlation_id(self.correlation_id)
+            .with_client_id(Some(StrBytes::from_static_str("test")));
+        let mut frame = BytesMut::new();
+        frame.put_i32(0);
+        header
+            .encode(&mut frame, key::<R>().request_header_version(version))
+            .unwrap();
+        request.encode(&mut frame, version).unwrap();
+        let length = i32::try_from(frame.len() - 4).unwrap();
+        frame[..4].copy_from_slice(&length.to_be_bytes());
+        self.send_bytes(&frame).await;
+        self.correlation_id
+    }
+
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
+        within(self.stream.write_all(bytes)).await.unwrap();
+    }
+
+    /// The next answer, which must be the one to that request, to its last byte.
+    pub(crate) async fn answer<R: Request>(&mut self, correlation_id: i32, version: i16) -> R::Response {
+        let mut frame = self.frame().await.expect("an answer");
+        let header = ResponseHeader::decode(&mut frame, key::<R>().response_header_version(version)).unwrap();
+        assert_eq!(header.correlation_id, correlation_id);
+        let response = R::Response::decode(&mut frame, version).unwrap();
+        assert!(!frame.has_remaining(), "bytes follow the answer");
+        response
+    }
+
+    pub(crate) async fn ask<R: Request>(&mut self, request: &R, version: i16) -> R::Response {
+        let id = self.send(request, version).await;
+        self.answer::<R>(id, version).await
+    }
+
+    /// The next frame without its length; `None` if the server closes the connection.
+    pub(crate) async fn frame(&mut self) -> Option<Bytes> {
+        within(async {
+            let length = self.stream.read_i32().await.ok()?;
+            let mut frame = vec![0; usize::try_from(length).unwrap()];
+            self.stream.read_exact(&mut frame).await.ok()?;
+            Some(frame.into())
+        })
+        .await
+    }
+
+    pub(crate) async fn is_closed(&mut self) -> bool {
+        self.frame().await.is_none()
+    }
+
+    pub(crate) async fn create_topic(&mut self, name: &str, partitions: i32) {
+        let topic = CreatableTopic::default()
+            .with_name(topic_name(name))
+            .with_num_partitions(partitions)
+            .with_replication_factor(1);
+        let answer = self
+            .ask(&CreateTopicsRequest::default().with_topics(vec![topic]), 7)
+            .await;
+        assert_eq!(answer.topics[0].error_code, 0, "{answer:?}");
+    }
+}
+
+pub(crate) fn topic_name(name: &str) -> TopicName {
+    TopicName(StrBytes::from_string(name.into()))
+}
+
+fn key<R: Request>() -> ApiKey {
+    ApiKey::try_from(R::KEY).unwrap()
+}

@@ -1,0 +1,118 @@
+//! The port over a real socket, spoken to in raw protocol messages.
+
+mod client;
+mod hostile;
+mod records;
+mod topics;
+
+use std::{path::Path, sync::Arc};
+
+use millstream_broker_server::{Broker, BrokerConfig, ListenError, ListenerConfig, ServerHandle, serve};
+use millstream_protocol::batch::Compression;
+use millstream_types::{Offset, SystemClock, TopicPartition};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use client::Client;
+
+/// A broker on a free port, and its data directory.
+struct Server {
+    broker: Arc<Broker>,
+    handle: ServerHandle,
+    shutdown: CancellationToken,
+    _dir: TempDir,
+}
+
+async fn open(dir: &Path) -> Arc<Broker> {
+    Broker::open(BrokerConfig::in_dir(dir), Arc::new(SystemClock))
+        .await
+        .unwrap()
+}
+
+fn on_a_free_port() -> ListenerConfig {
+    ListenerConfig {
+        listen: "127.0.0.1:0".into(),
+        ..ListenerConfig::default()
+    }
+}
+
+impl Server {
+    async fn start() -> Self {
+        Self::start_with(on_a_free_port()).await
+    }
+
+    async fn start_with(config: ListenerConfig) -> Self {
+        let dir = TempDir::new().unwrap();
+        let broker = open(dir.path()).await;
+        let shutdown = CancellationToken::new();
+        let handle = serve(broker.clone(), config, shutdown.clone()).await.unwrap();
+        Self {
+            broker,
+            handle,
+            shutdown,
+            _dir: dir,
+        }
+    }
+
+    async fn client(&self) -> Client {
+        Client::connect(self.handle.local_addr()).await
+    }
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let server = Server::start().await;
+    let taken = server.handle.local_addr().to_string();
+    let config = ListenerConfig {
+        listen: taken.clone(),
+        ..ListenerConfig::default()
+    };
+    let error = serve(server.broker.clone(), config, CancellationToken::new())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, ListenError::InUse { address } if *address == taken),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_advertised_address_must_be_one() {
+    let server = Server::start().await;
+    let config = ListenerConfig {
+        advertised: Some("nowhere".into()),
+        ..on_a_free_port()
+    };
+    let error = serve(server.broker.clone(), config, CancellationToken::new())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ListenError::InvalidAdvertised { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn shutdown_ends_long_polls_and_closes_every_connection() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    client.create_topic("t", 2).await;
+    let waiting = client.send(&records::fetch("t", 0, 0, 60_000), 11).await;
+    // Requests start in order: when this one has left its trace, the fetch is waiting.
+    let trace = records::batch(&["x"], Compression::None);
+    client
+        .send(&records::produce("t", 1, trace).with_acks(0), 9)
+        .await;
+    let partition = TopicPartition::new("t".parse().unwrap(), 1);
+    let mut watermarks = server.broker.storage().watch(&partition).unwrap();
+    client::within(watermarks.wait_for(|ends| ends.high_watermark > Offset::ZERO))
+        .await
+        .unwrap();
+
+    let mut idle = server.client().await;
+    client::within(async {
+        server.shutdown.cancel();
+        server.handle.closed().await;
+    })
+    .await;
+    let answer = client.answer::<records::FetchRequest>(waiting, 11).await;
+    assert_eq!(answer.responses[0].partitions[0].error_code, 0);
+    assert!(client.is_closed().await && idle.is_closed().await);
+}

@@ -1,0 +1,45 @@
+//! The input as the records of a batch whose header and checksum are in order. The first byte chooses the codec and how
+//! many records are claimed.
+#![no_main]
+
+use bytes::{Bytes, BytesMut};
+use crc_fast::CrcAlgorithm;
+use libfuzzer_sys::fuzz_target;
+use millstream_protocol::batch::{Attributes, BatchHeader, ControlRecord, HEADER_BYTES, RecordBatch};
+use millstream_types::{Offset, ProducerEpoch, ProducerId, Timestamp};
+
+/// Small, so that a bomb shows as an error and not as a slow run.
+const LIMIT: usize = 1 << 20;
+
+fuzz_target!(|data: &[u8]| {
+    let Some((choice, records)) = data.split_first() else {
+        return;
+    };
+    let count = i32::from(choice >> 3) + 1;
+    let header = BatchHeader {
+        base_offset: Offset(0),
+        batch_length: (HEADER_BYTES - 12 + records.len()) as i32,
+        partition_leader_epoch: 0,
+        magic: 2,
+        crc: 0,
+        attributes: Attributes(i16::from(choice & 7)),
+        last_offset_delta: count - 1,
+        base_timestamp: Timestamp(0),
+        max_timestamp: Timestamp(0),
+        producer_id: ProducerId(-1),
+        producer_epoch: ProducerEpoch(-1),
+        base_sequence: -1,
+        records_count: count,
+    };
+    let mut bytes = BytesMut::new();
+    header.write(&mut bytes);
+    bytes.extend_from_slice(records);
+    let crc = crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, &bytes[21..]) as u32;
+    bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+    let batch = RecordBatch::parse(bytes.freeze()).expect("the header is in order");
+    if let Ok(records) = batch.records_within(LIMIT) {
+        let _ = records.collect::<Result<Vec<_>, _>>();
+    }
+    let _ = ControlRecord::read(&batch);
+    let _: Bytes = batch.into_bytes();
+});
