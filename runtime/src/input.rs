@@ -69,20 +69,29 @@ pub(crate) struct PartitionReader<'a> {
 }
 
 impl<'a> PartitionReader<'a> {
-    pub(crate) fn new(
+    /// Fails if the log ends before `position`: then it is not the log that the position was committed for.
+    pub(crate) async fn open(
         scope: &'a Scope,
         partition: TopicPartition,
         end: &'a mut EndOfInput,
         position: Offset,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, TaskError> {
+        let log_end = scope.log().offset(&partition, OffsetAt::Latest).await;
+        let log_end = log_end.map_err(from_log)?;
+        if position > log_end {
+            return Err(TaskError::Lost {
+                what: format!("{partition}@{log_end}"),
+                message: format!("{position} is committed, but the log ends before"),
+            });
+        }
+        Ok(Self {
             scope,
             partition,
             end,
             position,
             returned: Vec::new(),
-            log_end: position,
-        }
+            log_end,
+        })
     }
 
     /// All before this offset was answered by `next` (or given back).

@@ -50,7 +50,8 @@ impl Task for ProcessorTask {
         let Some(mut running) = scope.unless_stopped(self.open()).await? else {
             return Ok(Ended::Stopped);
         };
-        let mut reader = PartitionReader::new(&scope, self.input.clone(), &mut self.end, running.committed);
+        let mut reader =
+            PartitionReader::open(&scope, self.input.clone(), &mut self.end, running.committed).await?;
         loop {
             let until_due = running
                 .transaction

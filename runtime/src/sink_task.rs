@@ -65,7 +65,7 @@ impl Task for SinkTask {
             scope: &scope,
             input: self.input.clone(),
             sink: opened.sink,
-            reader: PartitionReader::new(&scope, self.input.clone(), &mut self.end, opened.start),
+            reader: PartitionReader::open(&scope, self.input.clone(), &mut self.end, opened.start).await?,
             transaction: opened.transaction,
             bad_records: BadRecordHandler::new(&scope, Stage::Sink, Some(self.input.clone()))?,
             pending: Pending::starting_at(opened.start),
