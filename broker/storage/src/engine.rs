@@ -3,7 +3,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -24,6 +27,9 @@ use crate::{
     writer::Writer,
 };
 
+/// Complete files of the write-ahead log that may wait for the sealer: they bound the time of a restart.
+const MAX_UNSEALED_FILES: usize = 8;
+
 pub(crate) struct Engine {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -39,6 +45,9 @@ pub(crate) struct Engine {
     /// Complete files of the write-ahead log, oldest first.
     pub(crate) closed: Mutex<Vec<Arc<WalFile>>>,
     pub(crate) sealer: Mutex<Sealer>,
+    /// Held by whoever seals, from the first file to the last.
+    pub(crate) sealing: Mutex<()>,
+    pub(crate) sealing_fails: AtomicBool,
     pub(crate) bell: Bell,
     pub(crate) segments: SegmentFiles,
     /// Topic ids come from here.
@@ -68,6 +77,8 @@ impl Engine {
         Self {
             segments: SegmentFiles::new(disk.clone()),
             bell: Bell::default(),
+            sealing: Mutex::new(()),
+            sealing_fails: AtomicBool::new(false),
             disk,
             clock,
             pool: found.pool,
@@ -92,7 +103,7 @@ impl Engine {
     /// The stage, when the queue has room and writes are accepted.
     pub(crate) fn stage_with_room(&self) -> Result<MutexGuard<'_, Stage>, WriteError> {
         let mut stage = self.stage();
-        while stage.refusal.is_none() && stage.queue_bytes >= self.config.queue_bytes {
+        while stage.refusal.is_none() && self.is_full(&stage) {
             stage = match self.config.drive {
                 Drive::Threads => self.room.wait(stage).unwrap_or_else(PoisonError::into_inner),
                 Drive::Manual => {
@@ -110,11 +121,25 @@ impl Engine {
     pub(crate) async fn room(&self) {
         loop {
             let freed = self.room_async.notified();
-            if self.stage().queue_bytes < self.config.queue_bytes {
+            if self.has_room() {
                 return;
             }
             freed.await;
         }
+    }
+
+    fn has_room(&self) -> bool {
+        let stage = self.stage();
+        stage.refusal.is_some() || !self.is_full(&stage)
+    }
+
+    /// Whether callers wait: too much is queued, or the sealer is so far behind that a restart would take long. A sealer
+    /// that fails is not waited for: the disk is full or broken, and whoever writes shall hear of it.
+    fn is_full(&self, stage: &Stage) -> bool {
+        let behind = self.config.drive == Drive::Threads
+            && !self.sealing_fails.load(Ordering::Relaxed)
+            && lock(&self.closed).len() >= MAX_UNSEALED_FILES;
+        behind || stage.queue_bytes >= self.config.queue_bytes
     }
 
     pub(crate) fn announce_room(&self) {

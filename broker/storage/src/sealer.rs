@@ -8,7 +8,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, IoSlice},
-    sync::{Arc, Condvar, Mutex},
+    sync::{Arc, Condvar, Mutex, atomic::Ordering},
     time::Duration,
 };
 
@@ -70,6 +70,14 @@ impl Bell {
 impl Engine {
     /// Seals all complete files, oldest first.
     pub(crate) fn seal_closed(&self) -> io::Result<()> {
+        let sealed = self.seal_all();
+        self.sealing_fails.store(sealed.is_err(), Ordering::Relaxed);
+        self.announce_room();
+        sealed
+    }
+
+    fn seal_all(&self) -> io::Result<()> {
+        let _one_at_a_time = lock(&self.sealing);
         loop {
             let Some(file) = lock(&self.closed).first().cloned() else {
                 return Ok(());
@@ -77,6 +85,7 @@ impl Engine {
             self.seal(&file)?;
             lock(&self.closed).remove(0);
             self.pool.give_back(file.slot, file.file.clone(), file.capacity)?;
+            self.announce_room();
         }
     }
 
@@ -303,7 +312,9 @@ impl<'a> Copy<'a> {
                 .extend([String::new(), "topics".into(), topic_dir(id.topic)]);
         }
         self.dirs.insert(dir);
-        self.engine.disk.open(path, Mode::Truncate)
+        // not emptied: a checkpoint whose rename was not synced may name this very file after a crash, and what is written
+        // now is what it holds already
+        self.engine.disk.open(path, Mode::Create)
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -170,10 +170,10 @@ fn take_run(rest: &mut VecDeque<Pending>) -> Vec<Pending> {
     let mut file = None;
     let mut count = 0;
     for pending in rest.iter() {
-        if let Some(placed) = &pending.placed {
-            if *file.get_or_insert(placed.file.slot) != placed.file.slot {
-                break;
-            }
+        if let Some(placed) = &pending.placed
+            && *file.get_or_insert(placed.file.slot) != placed.file.slot
+        {
+            break;
         }
         count += 1;
     }
