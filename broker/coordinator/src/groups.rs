@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(partitions(&groups, "a"), [0, 1, 2, 3]);
         assert_eq!(partitions(&groups, "b"), [0, 1, 2, 3]);
         let changed = groups.resize_topic(&TopicName::new("u").unwrap(), 6);
-        assert_eq!(changed.response, [group.clone()]);
+        assert_eq!(changed.response, std::slice::from_ref(&group));
         assert_eq!(partitions(&groups, "a").len(), 4);
         assert_eq!(partitions(&groups, "b").len(), 6);
         assert!(groups.resize_topic(&TopicName::new("v").unwrap(), 6).is_empty());

@@ -10,7 +10,7 @@ use super::{
 pub async fn keeps_everything_over_a_restart(harness: &mut impl Harness) {
     let log = harness.log();
     let group = GroupId::new("keeper");
-    topic_with(&*log, "lasting", 2, &[("retention.ms", "123456")]).await;
+    topic_with(&*log, "lasting", 2, &[("max.message.bytes", "123456")]).await;
     topic(&*log, "doomed", 1).await;
     let to = partition(&name("lasting"), 1);
     append(&*log, &to, &["plain"]).await;
@@ -39,7 +39,7 @@ pub async fn keeps_everything_over_a_restart(harness: &mut impl Harness) {
     let lasting = lasting.expect("the topic survived");
     assert_eq!(lasting.partitions, 2);
     assert_eq!(
-        lasting.config.get("retention.ms").map(String::as_str),
+        lasting.config.get("max.message.bytes").map(String::as_str),
         Some("123456")
     );
     assert_eq!(

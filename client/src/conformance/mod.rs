@@ -103,11 +103,10 @@ async fn topic(log: &dyn Log, text: &str, partitions: i32) -> TopicName {
     topic_with(log, text, partitions, &[]).await
 }
 
+/// Kept for ever unless said otherwise: the records of the checks are old, retention by time would take them.
 async fn topic_with(log: &dyn Log, text: &str, partitions: i32, config: &[(&str, &str)]) -> TopicName {
-    let config: BTreeMap<_, _> = config
-        .iter()
-        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-        .collect();
+    let config = [("retention.ms", "-1")].iter().chain(config);
+    let config: BTreeMap<_, _> = config.map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let topic = NewTopic {
         name: name(text),
         partitions,

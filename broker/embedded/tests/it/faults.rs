@@ -16,7 +16,8 @@ async fn topic(log: &EmbeddedLog, name: &str) -> TopicPartition {
     let topic = NewTopic {
         name: name.clone(),
         partitions: 1,
-        config: [].into(),
+        // The records are of 1970: retention by time would take them.
+        config: [("retention.ms".into(), "-1".into())].into(),
     };
     log.create_topic(topic).await.unwrap();
     TopicPartition::new(name, 0)
