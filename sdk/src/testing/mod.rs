@@ -15,6 +15,8 @@ mod processor;
 mod random;
 mod sink;
 mod source;
+#[cfg(test)]
+mod tests;
 
 pub use processor::processor;
 pub use sink::{SinkRig, sink};
