@@ -1,0 +1,63 @@
+//! One file for each verb: its arguments, and what it does with them.
+
+mod broker;
+mod completion;
+mod dlq;
+mod offsets;
+mod run;
+mod schema;
+mod topic;
+mod validate;
+mod version;
+
+use std::future::Future;
+
+use anyhow::Context as _;
+use clap::Subcommand;
+
+use crate::{Context, exit::Exit};
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    Run(run::Args),
+    Validate(validate::Args),
+    /// Look at topics, and write to and read from them
+    #[command(subcommand)]
+    Topic(topic::Command),
+    /// Show and reset how far consumer groups and sources have come
+    #[command(subcommand)]
+    Offsets(offsets::Command),
+    /// Look at dead letters and replay them
+    #[command(subcommand)]
+    Dlq(dlq::Command),
+    /// Run the log by itself
+    #[command(subcommand)]
+    Broker(broker::Command),
+    Schema(schema::Args),
+    Version(version::Args),
+    Completion(completion::Args),
+}
+
+impl Command {
+    pub(crate) fn execute(self, context: &mut Context) -> anyhow::Result<Exit> {
+        match self {
+            Self::Run(args) => block_on(args.execute(context)),
+            Self::Validate(args) => block_on(args.execute(context)),
+            Self::Topic(command) => block_on(command.execute(context)),
+            Self::Offsets(command) => block_on(command.execute(context)),
+            Self::Dlq(command) => block_on(command.execute(context)),
+            Self::Broker(command) => block_on(command.execute(context)),
+            Self::Schema(args) => args.execute(context),
+            Self::Version(args) => args.execute(context),
+            Self::Completion(args) => args.execute(context),
+        }
+    }
+}
+
+fn block_on(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the threads that do the work")?
+        .block_on(command)
+}

@@ -1,0 +1,116 @@
+//! The embedded broker of this process, and its Kafka port.
+//!
+//! A process that opens the port notes its address in the data directory, so that a second one, which finds the
+//! directory locked, can say (and use) how to reach the first. The note means something only while the lock is held.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::anyhow;
+use millstream_broker_embedded::EmbeddedLog;
+use millstream_broker_server::{Broker, BrokerConfig, ListenerConfig, OpenError, ServerHandle, serve};
+use millstream_broker_storage::OpenError as StorageError;
+use millstream_client::Log;
+use millstream_types::Clock;
+use tokio_util::sync::CancellationToken;
+
+/// Where the address of the open Kafka port is noted.
+const ADDRESS_FILE: &str = "kafka.address";
+
+/// An open data directory.
+pub(crate) struct Host {
+    dir: PathBuf,
+    broker: Arc<Broker>,
+}
+
+/// Why a data directory was not opened.
+pub(crate) enum NotOpened {
+    /// Another process has it; `address` is that of its Kafka port.
+    Held {
+        error: anyhow::Error,
+        address: Option<String>,
+    },
+    Failed(anyhow::Error),
+}
+
+/// An open Kafka port.
+pub(crate) struct Port {
+    note: PathBuf,
+    handle: ServerHandle,
+    shutdown: CancellationToken,
+}
+
+impl Host {
+    pub(crate) async fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, NotOpened> {
+        let opening = Broker::open(BrokerConfig::in_dir(dir), clock).await;
+        let broker = opening.map_err(|error| match error {
+            OpenError::Storage(StorageError::Locked { .. }) => NotOpened::Held {
+                address: fs::read_to_string(dir.join(ADDRESS_FILE)).ok(),
+                error: error.into(),
+            },
+            error => NotOpened::Failed(error.into()),
+        })?;
+        // A note of a process that was killed.
+        let _ = fs::remove_file(dir.join(ADDRESS_FILE));
+        Ok(Self {
+            dir: dir.to_owned(),
+            broker,
+        })
+    }
+
+    pub(crate) fn log(&self) -> Arc<dyn Log> {
+        Arc::new(EmbeddedLog::new(self.broker.clone()))
+    }
+
+    pub(crate) async fn listen(&self, address: &str) -> anyhow::Result<Port> {
+        let shutdown = CancellationToken::new();
+        let config = ListenerConfig {
+            listen: address.to_owned(),
+            ..ListenerConfig::default()
+        };
+        let handle = serve(self.broker.clone(), config, shutdown.clone()).await?;
+        let note = self.dir.join(ADDRESS_FILE);
+        if let Err(error) = fs::write(&note, handle.local_addr().to_string()) {
+            tracing::warn!(file = %note.display(), %error, "cannot note the address of the Kafka port");
+        }
+        Ok(Port {
+            note,
+            handle,
+            shutdown,
+        })
+    }
+
+    /// Makes all durable and lets go of the directory.
+    pub(crate) async fn close(self) {
+        self.broker.close().await;
+    }
+}
+
+impl Port {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.handle.local_addr()
+    }
+
+    /// Answers what was asked, then closes all connections.
+    pub(crate) async fn close(self) {
+        self.shutdown.cancel();
+        self.handle.closed().await;
+        let _ = fs::remove_file(self.note);
+    }
+}
+
+impl From<NotOpened> for anyhow::Error {
+    fn from(why: NotOpened) -> Self {
+        match why {
+            NotOpened::Failed(error) | NotOpened::Held { error, address: None } => error,
+            NotOpened::Held {
+                error,
+                address: Some(address),
+            } => anyhow!("{error}, or reach it as a Kafka client: kcat -b {address} -L"),
+        }
+    }
+}

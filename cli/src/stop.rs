@@ -1,0 +1,32 @@
+//! Ctrl-C and SIGTERM: the first asks for a graceful stop, the second ends the process at once.
+
+use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{exit::Exit, talk::Talk};
+
+/// A token that the first signal cancels.
+pub(crate) fn on_signal(talk: &Talk) -> anyhow::Result<CancellationToken> {
+    let listen = |kind| signal(kind).context("cannot listen for signals");
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let stop = CancellationToken::new();
+    let (token, talk) = (stop.clone(), talk.clone());
+    tokio::spawn(async move {
+        either(&mut interrupt, &mut terminate).await;
+        talk.say("stopping; once more to stop at once");
+        token.cancel();
+        either(&mut interrupt, &mut terminate).await;
+        // What was acknowledged is durable: an end at once loses nothing.
+        std::process::exit(Exit::Interrupted.code().into());
+    });
+    Ok(stop)
+}
+
+async fn either(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
