@@ -1,5 +1,7 @@
 //! The harness must pass what is right and catch what is wrong.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 use std::{process::Command, time::Duration};
 
 use millstream_tests_kit::{
