@@ -9,7 +9,7 @@
 #![allow(clippy::print_stdout, reason = "a bench talks to its reader")]
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, BufRead, BufReader, IoSlice},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
@@ -66,7 +66,10 @@ fn append(base: &Path, volume: usize) {
         let groups: Vec<usize> = groups.lock().expect("no panic").clone();
         storage.seal().expect("room");
         storage.close();
-        let raw = timed(|| write_raw(&dir.path().join("raw"), &batch, &groups));
+        // the disk is shared and moody: the better of two is the bar
+        let grown = timed(|| write_raw(&dir.path().join("grown"), &batch, &groups, false));
+        let reserved = timed(|| write_raw(&dir.path().join("reserved"), &batch, &groups, true));
+        let raw = grown.min(reserved);
         let ratio = raw.as_secs_f64() / ours.as_secs_f64();
         let bytes: usize = groups.iter().sum();
         println!(
@@ -200,15 +203,21 @@ fn fill(storage: &Storage, batch: &Bytes, volume: usize, partitions: i32) {
     last.expect("at least one").wait().expect("durable");
 }
 
-fn write_raw(path: &Path, batch: &[u8], groups: &[usize]) {
-    let options = OpenOptions::new().write(true).create(true).truncate(true).clone();
-    let file = options.open(path).expect("a file");
+fn write_raw(path: &Path, batch: &[u8], groups: &[usize], reserve: bool) {
+    let disk = RealDisk::new(path.parent().expect("a directory"));
+    let name = path.file_name().expect("a name").to_string_lossy();
+    let file = disk.open(&name, Mode::Truncate).expect("a file");
+    if reserve {
+        file.allocate(groups.iter().sum::<usize>() as u64).expect("room");
+        file.sync().expect("a disk");
+    }
     let most = groups.iter().max().copied().unwrap_or(0);
     let bytes: Vec<u8> = batch.iter().copied().cycle().take(most).collect();
     let mut position = 0;
     for group in groups {
-        file.write_all_at(&bytes[..*group], position).expect("room");
-        file.sync_data().expect("a disk");
+        file.write_at(&[IoSlice::new(&bytes[..*group])], position)
+            .expect("room");
+        file.sync().expect("a disk");
         position += *group as u64;
     }
 }

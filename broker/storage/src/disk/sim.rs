@@ -117,6 +117,11 @@ impl SimDisk {
         self.world().capacity = bytes;
     }
 
+    /// Draws everything random from another seed from now on.
+    pub fn reseed(&self, seed: u64) {
+        self.world().random = SmallRng::seed_from_u64(seed);
+    }
+
     /// Bytes in use.
     pub fn used(&self) -> u64 {
         self.world().used()

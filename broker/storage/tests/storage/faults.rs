@@ -260,6 +260,45 @@ fn sealing_that_fails_is_done_again() {
 }
 
 #[test]
+fn sealing_that_fails_twice_leaves_what_either_checkpoint_names() {
+    for operation in 0..12 {
+        for seed in 0..4 {
+            let mut bench = filled(100);
+            bench.disk.reseed(seed);
+            bench.disk.fail_syncs_after(Some(operation));
+            let _ = bench.storage.maintain(Timestamp(START_MS));
+            bench.disk.fail_syncs_after(Some(0));
+            let _ = bench.storage.maintain(Timestamp(START_MS));
+            bench.disk.fail_syncs_after(None);
+            bench.crash();
+            assert_eq!(bench.tags(&partition("t", 0), 0).len(), 100, "sync {operation}");
+        }
+    }
+}
+
+#[test]
+fn what_a_restart_found_survives_a_power_cut() {
+    for batches in 5..40 {
+        let mut bench = filled(batches);
+        bench.disk.fail_syncs_after(Some(0));
+        assert!(
+            bench
+                .append(&partition("t", 0), records(1, batches).sized(200).build())
+                .is_err()
+        );
+        bench.disk.fail_syncs_after(None);
+        // the process restarts, the machine does not: the page cache still has what the disk never got
+        bench.reopen().unwrap();
+        let found = bench.tags(&partition("t", 0), 0);
+        bench.append(&partition("t", 0), records(1, 99).build()).unwrap();
+        bench.crash();
+        let left = bench.tags(&partition("t", 0), 0);
+        assert_eq!(left[..found.len()], found);
+        assert_eq!(left.len(), found.len() + 1);
+    }
+}
+
+#[test]
 fn a_directory_in_use_is_refused_and_free_after_close() {
     let bench = filled(1);
     let again = open(&bench.disk, &bench.clock, &bench.config).unwrap_err();

@@ -1,5 +1,7 @@
 //! The engine from outside: what it promises, on a simulated disk at its worst and on the machine's own.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 mod behaviour;
 mod faults;
 mod kit;

@@ -20,7 +20,10 @@ use crate::{
     model::{Batch, MarkerOp, Model, Op, Sender, state_key, topic_id},
 };
 
-const TOPICS: [(&str, i32, &[(&str, &str)]); 3] = [
+/// Name, partitions, configuration.
+type TopicSpec = (&'static str, i32, &'static [(&'static str, &'static str)]);
+
+const TOPICS: [TopicSpec; 3] = [
     ("plain", 2, &[("segment.bytes", "3000")]),
     (
         "short",
