@@ -1,3 +1,8 @@
+#![expect(
+    clippy::unwrap_used,
+    reason = "what a test cannot go on without, it may unwrap"
+)]
+
 mod conformance;
 mod faults;
 
