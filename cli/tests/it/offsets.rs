@@ -25,7 +25,9 @@ async fn a_reset_is_a_preview_until_it_is_executed() {
     assert_eq!(preview["changes"], wanted);
     assert_eq!(place.json("offsets show").await["groups"][0]["committed"], 10);
 
-    let done = place.json("offsets reset --group g --to-offset 4 --execute").await;
+    let done = place
+        .json("offsets reset --group g --to-offset 4 --execute")
+        .await;
     assert_eq!(done["changes"], wanted);
     assert_eq!(
         place.json("offsets show --group g").await["groups"],
@@ -46,7 +48,9 @@ async fn resets_to_a_time_and_stays_within_the_log() {
         ("--to-offset 99", 10),
         ("--to-latest", 10),
     ] {
-        place.run(&format!("offsets reset --group g {to} --execute")).await;
+        place
+            .run(&format!("offsets reset --group g {to} --execute"))
+            .await;
         let groups = &place.json("offsets show").await["groups"];
         assert_eq!(groups[0]["committed"], new, "{to}");
     }
@@ -56,5 +60,8 @@ async fn resets_to_a_time_and_stays_within_the_log() {
 async fn an_unknown_group_is_named() {
     let place = ten_records().await;
     let finished = place.run("offsets reset --group nobody --to-earliest").await;
-    finished.assert_fails(1, &["group 'nobody' has not committed any offset", "offsets show"]);
+    finished.assert_fails(
+        1,
+        &["group 'nobody' has not committed any offset", "offsets show"],
+    );
 }

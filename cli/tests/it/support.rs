@@ -82,7 +82,35 @@ impl Workplace {
     /// Runs a command that must succeed and answers the JSON values that it prints, one on each line.
     pub(crate) async fn json_lines(&self, line: &str) -> Vec<Value> {
         let stdout = self.ok(&format!("{line} -o json")).await;
-        stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// The address that the process notes which serves that data directory.
+    pub(crate) async fn listening(&self, dir: &str) -> String {
+        let note = self.path(dir).join("kafka.address");
+        timeout(DEADLINE, async {
+            loop {
+                match fs::read_to_string(&note) {
+                    Ok(address) if !address.is_empty() => return address,
+                    _ => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        })
+        .await
+        .expect("the Kafka port is opened before the deadline")
+    }
+
+    pub(crate) async fn signal(&self, child: &mut Child, signal: &str) {
+        let pid = child.id().unwrap().to_string();
+        let sent = Command::new("kill")
+            .args([&format!("-{signal}"), &pid])
+            .status()
+            .await
+            .unwrap();
+        assert!(sent.success());
     }
 
     pub(crate) fn start(&self, line: &str) -> Child {
@@ -97,14 +125,22 @@ impl Finished {
     pub(crate) fn assert_fails(&self, code: i32, wanted: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
         for text in wanted {
-            assert!(self.stderr.contains(text), "'{text}' is missing in: {}", self.stderr);
+            assert!(
+                self.stderr.contains(text),
+                "'{text}' is missing in: {}",
+                self.stderr
+            );
         }
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
     }
 }
 
 pub(crate) async fn finish(child: Child) -> Finished {
-    let Output { status, stdout, stderr } = timeout(DEADLINE, child.wait_with_output())
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = timeout(DEADLINE, child.wait_with_output())
         .await
         .expect("the command ends before the deadline")
         .unwrap();

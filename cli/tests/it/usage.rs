@@ -40,7 +40,12 @@ async fn every_command_explains_itself_on_stdout() {
 #[tokio::test]
 async fn the_help_documents_the_exit_codes() {
     let help = Workplace::new().ok("--help").await;
-    for line in ["0    done", "1    failed", "2    wrong command line", "3    a preview"] {
+    for line in [
+        "0    done",
+        "1    failed",
+        "2    wrong command line",
+        "3    a preview",
+    ] {
         assert!(help.contains(line), "{help}");
     }
 }
@@ -71,7 +76,12 @@ async fn a_wrong_command_line_is_exit_code_2() {
 async fn version_is_for_people_and_programs() {
     let place = Workplace::new();
     let version = env!("CARGO_PKG_VERSION");
-    assert!(place.ok("version").await.starts_with(&format!("millstream {version} (")));
+    assert!(
+        place
+            .ok("version")
+            .await
+            .starts_with(&format!("millstream {version} ("))
+    );
     assert_eq!(place.json("version").await["version"], version);
     assert_eq!(place.ok("--version").await, format!("millstream {version}\n"));
 }
@@ -103,7 +113,10 @@ async fn completion_scripts_name_the_commands() {
 #[tokio::test]
 async fn the_schema_is_a_json_schema_of_pipelines() {
     let schema: Value = serde_json::from_str(&Workplace::new().ok("schema").await).unwrap();
-    assert!(schema["$schema"].as_str().unwrap().contains("json-schema.org"), "{schema}");
+    assert!(
+        schema["$schema"].as_str().unwrap().contains("json-schema.org"),
+        "{schema}"
+    );
     let text = schema.to_string();
     for key in ["pipeline", "sources", "processors", "sinks", "sql"] {
         assert!(text.contains(&format!("\"{key}\"")), "{key}");
