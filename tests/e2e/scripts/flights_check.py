@@ -1,6 +1,6 @@
 """Computes the late departures independently and compares: the NDJSON with Python's csv module, the Parquet with DuckDB.
 
-    flights_check.py FLIGHTS.csv[.gz] OUT_DIR
+    flights_check.py FLIGHTS.csv[.gz] OUT_DIR [COPIES]
 """
 
 import collections
@@ -29,7 +29,7 @@ def expected(path):
             if delay is None or delay <= 15:
                 continue
             yield normal(dict(
-                carrier=row["carrier"], flight=number(row["flight"]), tailnum=row["tailnum"] or None,
+                carrier=row["carrier"], flight=number(row["flight"]), tailnum=None if row["tailnum"] in ("", "NA") else row["tailnum"],
                 origin=row["origin"], dest=row["dest"], scheduled_hour=row["time_hour"],
                 departure_delay_minutes=delay, arrival_delay_minutes=arrival,
                 made_up_minutes=None if arrival is None else delay - arrival,
@@ -70,8 +70,10 @@ def compare(name, got, wanted):
 
 
 def main():
-    flights, out = sys.argv[1:]
+    flights, out, *copies = sys.argv[1:]
     wanted = collections.Counter(expected(flights))
+    for row in wanted:
+        wanted[row] *= int(copies[0]) if copies else 1
     compare("ndjson", ndjson_rows(out), wanted)
     compare("parquet", parquet_rows(out), wanted)
     print(json.dumps({"rows": sum(wanted.values())}))

@@ -16,12 +16,14 @@ use parquet::{
     basic::{Compression, ZstdLevel},
     file::properties::WriterProperties,
 };
+use regex::Regex;
 
 const BATCH_ROWS: usize = 8192;
 
 pub(crate) fn run(csv: &Path, out: &Path) -> Result<()> {
     let reader = arrow_csv::ReaderBuilder::new(flights())
         .with_header(true)
+        .with_null_regex(Regex::new("^(NA)?$")?)
         .with_batch_size(BATCH_ROWS)
         .build(File::open(csv)?)?;
     let properties = WriterProperties::builder()

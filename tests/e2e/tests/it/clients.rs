@@ -1,0 +1,60 @@
+//! Foreign programs that the tests compare with. What a machine cannot have is skipped loudly and counted.
+
+use std::{
+    fs::OpenOptions,
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// A Python with the packages of `requirements.txt`, made by `clients.sh`.
+pub(crate) fn python() -> Option<PathBuf> {
+    let python = std::env::var_os("MILLSTREAM_PYTHON")
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from);
+    if python.is_none() {
+        skip("python clients: run ./test.sh, which installs them");
+    }
+    python
+}
+
+pub(crate) fn kcat() -> Option<PathBuf> {
+    let found = std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join("kcat"))
+        .find(|file| file.is_file());
+    if found.is_none() {
+        skip("kcat: not installed");
+    }
+    found
+}
+
+/// A script of this crate, to be given arguments.
+pub(crate) fn script(python: &Path, name: &str) -> Command {
+    let mut command = Command::new(python);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name));
+    command
+}
+
+/// Runs to the end and answers stdout; a failure shows both streams.
+pub(crate) fn stdout_of(command: &mut Command) -> String {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{stdout}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    stdout
+}
+
+fn skip(reason: &str) {
+    println!("SKIPPED: {reason}");
+    if let Some(list) = std::env::var_os("MILLSTREAM_SKIPPED") {
+        let file = OpenOptions::new().create(true).append(true).open(list);
+        file.and_then(|mut file| writeln!(file, "{reason}"))
+            .expect("the list of skipped tests can be written");
+    }
+}
