@@ -92,7 +92,7 @@ fn expired(log: &PartitionLog, config: &TopicConfig, now: Timestamp) -> usize {
         let deleted = segment.next <= log.log_start;
         let too_old = config
             .retention_ms
-            .is_some_and(|ms| now.0.saturating_sub(segment.max_timestamp) > ms);
+            .is_some_and(|ms| now.0.saturating_sub(newest_ms(segment)) > ms);
         let too_much = config
             .retention_bytes
             .is_some_and(|max| size - segment.len >= max);
@@ -101,4 +101,64 @@ fn expired(log: &PartitionLog, config: &TopicConfig, now: Timestamp) -> usize {
         segment.next <= open && (deleted || (config.cleanup.delete && (too_old || too_much)))
     });
     to_go.count()
+}
+
+/// When its newest record was written, as far as known: records may come without a time.
+fn newest_ms(segment: &SegmentMeta) -> i64 {
+    if segment.max_timestamp < 0 {
+        segment.created_ms
+    } else {
+        segment.max_timestamp
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000_000);
+
+    fn check(config: &[(&str, &str)], newest: &[i64], expected: usize) {
+        let config = config.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        let segment = |(base, max_timestamp): (i64, &i64)| SegmentMeta {
+            base,
+            next: base + 1,
+            len: 100,
+            max_timestamp: *max_timestamp,
+            created_ms: NOW.0 - 10,
+            closed: true,
+        };
+        let mut log = PartitionLog {
+            segments: (0..).zip(newest).map(segment).collect(),
+            ..PartitionLog::default()
+        };
+        log.state.next_offset = newest.len() as i64;
+        assert_eq!(
+            expired(&log, &TopicConfig::parse(config).unwrap(), NOW),
+            expected,
+            "{newest:?}"
+        );
+    }
+
+    #[test]
+    fn segments_leave_from_the_old_end_only() {
+        check(&[("retention.ms", "100")], &[0, 0, NOW.0, 0], 2);
+        check(&[("retention.ms", "-1")], &[0, 0], 0);
+        check(
+            &[("retention.ms", "-1"), ("retention.bytes", "250")],
+            &[0, 0, 0, 0],
+            1,
+        );
+        check(
+            &[("retention.ms", "100"), ("cleanup.policy", "compact")],
+            &[0, 0],
+            0,
+        );
+    }
+
+    #[test]
+    fn records_without_a_time_age_from_when_they_were_sealed() {
+        check(&[("retention.ms", "100")], &[-1, -1], 0);
+        check(&[("retention.ms", "5")], &[-1, -1], 2);
+    }
 }
