@@ -57,6 +57,18 @@ fn batches_of_kafka_python_read_with_every_codec() {
 }
 
 #[test]
+fn batches_of_librdkafka_read_with_every_codec() {
+    for codec in Compression::ALL {
+        let batch = RecordBatch::parse(vector(&format!("librdkafka-{codec}.bin"))).unwrap();
+        batch.validate_records().unwrap();
+        assert_eq!(batch.header().attributes.compression(), Ok(codec));
+        assert_eq!(batch.records().unwrap(), records(), "{codec}");
+        assert!(batch.header().producer().is_some(), "it is idempotent");
+        assert_eq!(batch.header().base_sequence, 0);
+    }
+}
+
+#[test]
 fn a_transactional_batch_of_kafka_python_names_its_producer() {
     let batch = RecordBatch::parse(vector("kafka-python-transactional.bin")).unwrap();
     let header = batch.header();

@@ -171,6 +171,7 @@ fn describe(partitions: i32, config: &TopicConfig) -> CreatableTopicResult {
             .with_config_source(source)
     };
     CreatableTopicResult::default()
+        .with_error_message(None)
         .with_num_partitions(partitions)
         .with_replication_factor(REPLICATION_FACTOR)
         .with_configs(Some(TopicConfig::defaults().map(|(key, _)| entry(key)).collect()))

@@ -15,7 +15,7 @@ impl Handle for InitProducerIdRequest {
                 .with_producer_epoch(-1)
         };
         if self.transactional_id.is_some() {
-            // The transaction coordinator has no rows yet, so no client that asks for versions gets here.
+            // Transactions have no rows yet: better refused here than after the first records.
             return Reply::Now(refused(ErrorCode::InvalidRequest));
         }
         Reply::Now(match call.node.broker.allocate_producer_id().await {

@@ -12,6 +12,7 @@ mod delete_topics;
 mod describe_cluster;
 mod errors;
 mod fetch;
+mod find_coordinator;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
@@ -26,8 +27,8 @@ use millstream_protocol::{
     frame::{FrameError, MAX_FRAME_BYTES, RequestPeek, SIZE_BYTES},
     messages::{
         ApiKey, ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest,
-        Encodable, FetchRequest, InitProducerIdRequest, ListOffsetsRequest, MalformedMessage,
-        MetadataRequest, ProduceRequest, Request, RequestHeader, ResponseHeader, decode,
+        Encodable, FetchRequest, FindCoordinatorRequest, InitProducerIdRequest, ListOffsetsRequest,
+        MalformedMessage, MetadataRequest, ProduceRequest, Request, RequestHeader, ResponseHeader, decode,
     },
 };
 use tokio::sync::oneshot;
@@ -44,6 +45,7 @@ const TABLE: &[Row] = &[
     Row::new::<FetchRequest>(4, 17).one_at_a_time(),
     Row::new::<ListOffsetsRequest>(1, 10),
     Row::new::<MetadataRequest>(0, 13),
+    Row::new::<FindCoordinatorRequest>(0, 6),
     Row::new::<ApiVersionsRequest>(0, 4),
     Row::new::<CreateTopicsRequest>(2, 7),
     Row::new::<DeleteTopicsRequest>(1, 6),

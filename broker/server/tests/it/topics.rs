@@ -2,7 +2,7 @@ use millstream_protocol::{
     ErrorCode,
     messages::{
         ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest,
-        InitProducerIdRequest, MetadataRequest, StrBytes,
+        FindCoordinatorRequest, InitProducerIdRequest, MetadataRequest, StrBytes,
         create_topics_request::{CreatableTopic, CreatableTopicConfig},
         delete_topics_request::DeleteTopicState,
         metadata_request::MetadataRequestTopic,
@@ -268,5 +268,24 @@ async fn the_cluster_describes_itself() {
         let answer = client.ask(&DescribeClusterRequest::default(), version).await;
         assert_eq!((answer.error_code, answer.brokers.len()), (0, 1));
         assert_eq!(answer.cluster_id.as_str(), server.broker.cluster_id().to_string());
+    }
+}
+
+#[tokio::test]
+async fn the_node_is_every_coordinator() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    let port = i32::from(server.handle.local_addr().port());
+    for version in 0..=6 {
+        let request = match version {
+            0..=3 => FindCoordinatorRequest::default().with_key(text("g")),
+            _ => FindCoordinatorRequest::default().with_coordinator_keys(vec![text("g")]),
+        };
+        let answer = client.ask(&request, version).await;
+        let found = match version {
+            0..=3 => (answer.error_code, answer.port),
+            _ => (answer.coordinators[0].error_code, answer.coordinators[0].port),
+        };
+        assert_eq!(found, (0, port), "version {version}");
     }
 }
