@@ -15,6 +15,7 @@ use std::{
 
 use millstream_types::{Offset, TopicName};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
+use uuid::Uuid;
 
 use crate::{
     Recovery, StorageConfig,
@@ -24,7 +25,7 @@ use crate::{
     disk::{Disk, DiskLock, Mode, read_exact, read_file, replace_file},
     engine::Recovered,
     error::OpenError,
-    partition::{PartitionId, TailBatch, Watermarks},
+    partition::{PartitionId, TailBatch, Watermarks, topic_dir},
     sealer::Sealer,
     stage::{Stage, StagedTopic, TopicEntry},
     state::LogState,
@@ -129,6 +130,9 @@ pub(crate) fn recover(
             })?;
     }
 
+    if let Err(error) = sweep(&**disk, [&sealed, &replay.state]) {
+        tracing::warn!(%error, "files of deleted topics were not removed; the next start tries again");
+    }
     let recovery = Recovery {
         took: started.elapsed(),
         topics: replay.state.topics.len(),
@@ -138,6 +142,18 @@ pub(crate) fn recover(
         torn_tail: replay.torn,
     };
     Ok((replay.into_recovered(sealed, pool, config, random), recovery))
+}
+
+/// Removes what is left of topics that were deleted right before a crash.
+fn sweep(disk: &dyn Disk, known: [&LogState; 2]) -> io::Result<()> {
+    let ids = disk
+        .list("topics")?
+        .into_iter()
+        .filter_map(|name| Uuid::parse_str(&name).ok());
+    let unknown = ids.filter(|id| known.iter().all(|state| !state.topics.contains_key(id)));
+    unknown
+        .map(topic_dir)
+        .try_for_each(|dir| disk.remove_dir_all(&dir))
 }
 
 /// A file of the write-ahead log as it was found.

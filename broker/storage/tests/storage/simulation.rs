@@ -125,6 +125,7 @@ impl World {
         world.crash();
         world.storage.seal().unwrap();
         world.check();
+        world.nothing_is_left_of_deleted_topics();
         (world.disk.digest(), world.disk.operations())
     }
 
@@ -486,6 +487,24 @@ impl World {
                     "{topic}-{index}: {before:?}, then {now:?}"
                 );
             }
+        }
+    }
+
+    fn nothing_is_left_of_deleted_topics(&self) {
+        let ids: Vec<_> = self
+            .storage
+            .topics()
+            .iter()
+            .map(|topic| topic.id.to_string())
+            .collect();
+        for (path, _) in self.disk.files() {
+            let topic = path
+                .strip_prefix("topics/")
+                .and_then(|path| path.split('/').next());
+            assert!(
+                topic.is_none_or(|topic| ids.iter().any(|id| id == topic)),
+                "{path} was left"
+            );
         }
     }
 
