@@ -171,10 +171,29 @@ async fn problems_of_the_outside_world_and_of_the_sql_come_together() {
         .await
         .assert_fails(1, &["agee", "has 1 problem"]);
     fs::remove_file(place.path("people.csv")).unwrap();
+    let finished = place.run("validate pipeline.yaml").await;
+    finished.assert_fails(1, &["agee", "people.csv", "has 2 problems"]);
     place
         .run("run missing.yaml")
         .await
         .assert_fails(1, &["cannot read pipeline 'missing.yaml'"]);
+}
+
+#[tokio::test]
+async fn follows_what_is_written_from_now_on() {
+    let place = Workplace::new();
+    let _owner = place.start("broker serve --data-dir data --listen 127.0.0.1:0");
+    place.listening("data").await;
+    place.ok("topic create t").await;
+    place.ok_with("topic produce t", "before\n").await;
+    let reader = place.start("topic consume t --follow --max-records 2 --from-beginning");
+    place.ok_with("topic produce t", "after\n").await;
+    let finished = finish(reader).await;
+    assert_eq!(
+        (finished.code, finished.stdout.as_str()),
+        (Some(0), "before\nafter\n"),
+        "{finished:?}"
+    );
 }
 
 #[tokio::test]
