@@ -1,10 +1,18 @@
 //! Ctrl-C and SIGTERM: the first asks for a graceful stop, the second ends the process at once.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{exit::Exit, talk::Talk};
+
+/// Signals that come so soon after the first are the same wish: some tools signal a process and its whole group.
+const ECHO: Duration = Duration::from_millis(300);
 
 /// A token that the first signal cancels.
 pub(crate) fn on_signal(talk: &Talk) -> anyhow::Result<CancellationToken> {
@@ -17,7 +25,10 @@ pub(crate) fn on_signal(talk: &Talk) -> anyhow::Result<CancellationToken> {
         either(&mut interrupt, &mut terminate).await;
         talk.say("stopping; once more to stop at once");
         token.cancel();
-        either(&mut interrupt, &mut terminate).await;
+        let first = Instant::now();
+        while first.elapsed() < ECHO {
+            either(&mut interrupt, &mut terminate).await;
+        }
         // What was acknowledged is durable: an end at once loses nothing.
         std::process::exit(Exit::Interrupted.code().into());
     });

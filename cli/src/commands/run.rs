@@ -74,7 +74,13 @@ impl Args {
         warnings.show(&context.talk);
         let (dir, listen) = self.place(&plan);
         let host = Host::open(&dir, context.clock.clone()).await?;
-        let port = self.open_port(&host, listen, context).await?;
+        let port = match self.open_port(&host, listen, context).await {
+            Ok(port) => port,
+            Err(error) => {
+                host.close().await;
+                return Err(error);
+            }
+        };
         let name = plan.name.clone();
         let begin = Instant::now();
         let (outcome, nodes) = self.run(plan, &host, stop, context).await;

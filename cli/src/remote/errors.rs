@@ -63,6 +63,7 @@ pub(super) fn check(code: i16, asked: Asked<'_>) -> Result<(), LogError> {
             message,
         },
         Some(ErrorCode::KafkaStorageError) => LogError::Storage { message },
+        // Kafka has more than a hundred, most of them of APIs that are not used here.
         _ => LogError::Unavailable { message },
     })
 }

@@ -242,6 +242,8 @@ async fn a_running_pipeline_serves_its_topics_and_stops_gracefully() {
     let refused = place.run("offsets show --pipeline pipeline.yaml").await;
     refused.assert_fails(1, &["is in use", &pid, &format!("kcat -b {address}")]);
 
+    // As `timeout` and some shells do: the process, then its group. That is one wish.
+    place.signal(&mut child, "TERM").await;
     place.signal(&mut child, "TERM").await;
     let finished = finish(child).await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
