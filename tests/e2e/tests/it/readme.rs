@@ -1,9 +1,13 @@
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command, time::Duration};
+
+use millstream_tests_kit::{Process, free_port};
 
 use crate::{
-    clients::{kcat, stdout_of},
+    clients::kcat,
     millstream::{binary, root},
 };
+
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// The blocks of commands in the section that begins with this heading.
 fn commands(readme: &str, heading: &str) -> String {
@@ -43,17 +47,16 @@ fn every_command_of_the_tour_works() {
     for leftover in ["examples/flights/out", "examples/flights/state"] {
         fs::remove_dir_all(folder.path().join(leftover)).ok();
     }
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|it| it.local_addr())
-        .expect("a free port");
-    let script = tour.replace("127.0.0.1:9092", &free.to_string());
-    let script = format!(
-        "set -euo pipefail\nmillstream() {{ '{}' \"$@\"; }}\n{script}",
-        binary().display()
-    );
-    stdout_of(
-        Command::new("bash")
-            .args(["-c", &script])
-            .current_dir(folder.path()),
-    );
+    let port = free_port().expect("loopback has free ports");
+    let script = tour.replace("127.0.0.1:9092", &format!("127.0.0.1:{port}"));
+    let path = std::env::join_paths(binary().parent().map(Path::to_path_buf).into_iter().chain(
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()),
+    ));
+    let mut bash = Command::new("bash");
+    bash.args(["-c", &format!("set -euo pipefail\n{script}")])
+        .current_dir(folder.path());
+    bash.env("PATH", path.expect("folders have no colons"));
+    let mut bash = Process::spawn(bash).expect("bash starts");
+    bash.finish(DEADLINE)
+        .unwrap_or_else(|error| panic!("{error:?}\n{}", bash.stdout()));
 }
