@@ -35,7 +35,10 @@ fn generate(root: &Path, arguments: &[&str]) -> Result<Vec<u8>> {
         .current_dir(root)
         .output()?;
     if !output.status.success() {
-        bail!("millstream {arguments:?} failed: {}", String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "millstream {arguments:?} failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     Ok(output.stdout)
 }

@@ -9,25 +9,43 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 const HACK: &str = "millstream-hack";
 
 pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
-    let metadata = MetadataCommand::new().manifest_path(root.join("Cargo.toml")).no_deps().exec()?;
-    let table = metadata.workspace_metadata["layers"].as_object().context("no [workspace.metadata.layers]")?;
-    let layer_of_folder: BTreeMap<&str, u64> =
-        table.iter().filter_map(|(folder, layer)| Some((folder.as_str(), layer.as_u64()?))).collect();
+    let metadata = MetadataCommand::new()
+        .manifest_path(root.join("Cargo.toml"))
+        .no_deps()
+        .exec()?;
+    let table = metadata.workspace_metadata["layers"]
+        .as_object()
+        .context("no [workspace.metadata.layers]")?;
+    let layer_of_folder: BTreeMap<&str, u64> = table
+        .iter()
+        .filter_map(|(folder, layer)| Some((folder.as_str(), layer.as_u64()?)))
+        .collect();
 
     let mut findings = Vec::new();
     let mut layers = BTreeMap::new();
     for package in &metadata.packages {
-        let folder = package.manifest_path.parent().context("a manifest lies in a folder")?;
+        let folder = package
+            .manifest_path
+            .parent()
+            .context("a manifest lies in a folder")?;
         let folder = folder.strip_prefix(&metadata.workspace_root)?.as_str();
         match layer_of_folder.get(folder) {
             Some(layer) => _ = layers.insert(package.name.as_str(), *layer),
             None => findings.push(format!("{folder}: not in [workspace.metadata.layers]")),
         }
         if let Some(wanted) = wanted_name(folder).filter(|wanted| wanted != package.name.as_str()) {
-            findings.push(format!("{folder}: package is named {}, should be {wanted}", package.name));
+            findings.push(format!(
+                "{folder}: package is named {}, should be {wanted}",
+                package.name
+            ));
         }
     }
-    findings.extend(metadata.packages.iter().flat_map(|package| edges_up(package, &layers)));
+    findings.extend(
+        metadata
+            .packages
+            .iter()
+            .flat_map(|package| edges_up(package, &layers)),
+    );
     Ok(findings)
 }
 
@@ -40,14 +58,21 @@ fn wanted_name(folder: &str) -> Option<String> {
 }
 
 fn edges_up(package: &Package, layers: &BTreeMap<&str, u64>) -> Vec<String> {
-    let Some(own) = layers.get(package.name.as_str()) else { return Vec::new() };
+    let Some(own) = layers.get(package.name.as_str()) else {
+        return Vec::new();
+    };
     let upward = |dependency: &&cargo_metadata::Dependency| {
         dependency.name != HACK
             && dependency.kind != DependencyKind::Development
-            && layers.get(dependency.name.as_str()).is_some_and(|layer| layer >= own)
+            && layers
+                .get(dependency.name.as_str())
+                .is_some_and(|layer| layer >= own)
     };
     let edge = |dependency: &cargo_metadata::Dependency| {
-        format!("{} (layer {own}) depends on {} of layer {}", package.name, dependency.name, layers[&*dependency.name])
+        format!(
+            "{} (layer {own}) depends on {} of layer {}",
+            package.name, dependency.name, layers[&*dependency.name]
+        )
     };
     package.dependencies.iter().filter(upward).map(edge).collect()
 }

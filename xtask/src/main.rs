@@ -49,20 +49,36 @@ fn tidy() -> Result<Vec<String>> {
 
 fn root() -> PathBuf {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask.parent().expect("xtask is a folder of the workspace").to_path_buf()
+    xtask
+        .parent()
+        .expect("xtask is a folder of the workspace")
+        .to_path_buf()
 }
 
 /// Files that git knows below `root`, with that extension.
 fn tracked(root: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     let listing = std::process::Command::new("git")
-        .args(["ls-files", "--cached", "--others", "--exclude-standard", &format!("*.{extension}")])
+        .args([
+            "ls-files",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+            &format!("*.{extension}"),
+        ])
         .current_dir(root)
         .output()?;
     if !listing.status.success() {
-        bail!("git ls-files failed: {}", String::from_utf8_lossy(&listing.stderr));
+        bail!(
+            "git ls-files failed: {}",
+            String::from_utf8_lossy(&listing.stderr)
+        );
     }
     let names = String::from_utf8(listing.stdout)?;
-    Ok(names.lines().map(PathBuf::from).filter(|file| root.join(file).is_file()).collect())
+    Ok(names
+        .lines()
+        .map(PathBuf::from)
+        .filter(|file| root.join(file).is_file())
+        .collect())
 }
 
 #[cfg(test)]

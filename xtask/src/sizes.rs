@@ -13,7 +13,11 @@ const REPORTED: usize = 12;
 pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
     let too_long = |(lines, file): &(usize, String)| *lines > MAX_LINES && !file.contains("tests");
     let finding = |(lines, file)| format!("{file}: {lines} lines, split it by {MAX_LINES}");
-    Ok(lines_of_code(root)?.into_iter().filter(too_long).map(finding).collect())
+    Ok(lines_of_code(root)?
+        .into_iter()
+        .filter(too_long)
+        .map(finding)
+        .collect())
 }
 
 /// The largest source files and the total.

@@ -2,7 +2,7 @@
 //! order of the calls and is on its way to the disk.
 
 use bytes::Bytes;
-use millstream_protocol::batch::{BatchError, RecordBatch};
+use millstream_protocol::batch::{BatchError, BatchHeader, RecordBatch};
 use millstream_types::{Offset, Timestamp, TopicPartition};
 
 use crate::{
@@ -49,11 +49,7 @@ impl Engine {
     ) -> Result<Ticket<Appended>, AppendError> {
         let batch = RecordBatch::parse(bytes)?;
         if origin == AppendOrigin::Client {
-            if batch.header().attributes.is_control() {
-                return Err(AppendError::Invalid {
-                    reason: "control batches are written by the broker only".into(),
-                });
-            }
+            check_attributes(batch.header())?;
             batch.validate_records()?;
         }
         self.accept(partition, batch)
@@ -136,6 +132,20 @@ impl Engine {
             max,
         })
     }
+}
+
+/// What a stranger may not claim of a batch.
+fn check_attributes(header: &BatchHeader) -> Result<(), AppendError> {
+    let invalid = |reason: &str| AppendError::Invalid {
+        reason: reason.into(),
+    };
+    if header.attributes.is_control() {
+        return Err(invalid("control batches are written by the broker only"));
+    }
+    if header.attributes.is_transactional() && header.producer().is_none() {
+        return Err(invalid("a transactional batch names its producer"));
+    }
+    Ok(())
 }
 
 pub(crate) fn check_online(view: &PartitionView) -> Result<(), PartitionOffline> {

@@ -581,3 +581,23 @@ fn a_watcher_hears_of_every_move() {
     bench.done(ticket).unwrap();
     assert_eq!(watch.borrow_and_update().last_stable, Offset(3));
 }
+
+#[test]
+fn a_stranger_may_not_claim_a_transaction_of_nobody_or_a_marker() {
+    let bench = Bench::new();
+    bench.create("t", 1, &[]);
+    let t = partition("t", 0);
+    let nobody = bench
+        .append(&t, records(1, 1).transactional().build())
+        .unwrap_err();
+    assert!(matches!(nobody, AppendError::Invalid { .. }), "{nobody}");
+    let marker = ControlRecord {
+        outcome: Outcome::Commit,
+        coordinator_epoch: 0,
+    };
+    let marker = bench
+        .append(&t, marker.batch(producer(1, 0), Timestamp(START_MS)))
+        .unwrap_err();
+    assert!(matches!(marker, AppendError::Invalid { .. }), "{marker}");
+    assert_eq!(bench.storage.offsets(&t).unwrap().high_watermark, Offset(0));
+}
