@@ -1,5 +1,8 @@
 //! The binary as its users run it: real data, real clients, real kills.
-#![allow(clippy::print_stdout, reason = "tests tell what they skip and what they found")]
+#![allow(
+    clippy::print_stdout,
+    reason = "tests tell what they skip and what they found"
+)]
 
 mod clients;
 mod flights;
