@@ -10,8 +10,8 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use arrow_schema::{Field, Schema};
 use bytes::Bytes;
-use millstream_formats::parse_type;
 use millstream_processors_sql::SqlFactory;
+use millstream_sdk::parse_type;
 use millstream_sdk::{
     Config, ConfigPath, CsvDialect, Output, Problem, Processed, ProcessorFactory, ProcessorPlan,
     StreamSchema, ValueFormat,
