@@ -1,5 +1,7 @@
 //! The sink through its contract, on a real folder.
 
+mod conformance;
+
 use std::{collections::BTreeMap, fs, io::Read, path::PathBuf, time::Duration};
 
 use arrow_schema::{DataType, Field, Schema};

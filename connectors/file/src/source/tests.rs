@@ -1,5 +1,7 @@
 //! The source through its contract, on real files.
 
+mod conformance;
+
 use std::{
     fs,
     io::Write,

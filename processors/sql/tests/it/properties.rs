@@ -7,12 +7,15 @@ use super::{assert_accounted, plan, record};
 const CASES: u32 = 96;
 
 /// Queries in which many rows fail, in filters as in projections.
-const QUERIES: &[&str] = &[
+pub(super) const QUERIES: &[&str] = &[
     "SELECT * FROM flights",
     "SELECT carrier, dep_delay FROM flights WHERE dep_delay > 10 OR origin = 'EWR'",
     "SELECT 100 / flight AS x FROM flights",
     "SELECT carrier FROM flights WHERE 100 / flight > 5",
     "SELECT carrier FROM flights WHERE flight <> 0 AND 100 / flight > 5",
+    "SELECT carrier FROM flights WHERE dep_delay > 10 AND 100 / flight > 5",
+    "SELECT carrier FROM flights WHERE dep_delay > 10 OR 100 / flight > 5",
+    "SELECT coalesce(dep_delay, 100 / flight) AS x FROM flights",
     "SELECT CAST(carrier AS INT) AS n, _offset FROM flights WHERE ok",
     "SELECT flight * big AS product, small + small AS twice FROM flights",
     "SELECT CASE WHEN flight > 3 THEN 1 / (flight - 5) ELSE CAST(origin AS INT) END AS x FROM flights",
