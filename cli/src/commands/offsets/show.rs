@@ -1,9 +1,9 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use millstream_client::{Log, LogError};
+use millstream_client::{Fetch, Isolation, Log, LogError};
 use millstream_runtime::{PositionKey, decode_position, positions_topic};
-use millstream_types::{GroupId, Offset, TopicName};
+use millstream_types::{GroupId, Offset, TopicName, TopicPartition};
 use serde::Serialize;
 
 use crate::{
@@ -103,17 +103,37 @@ impl Args {
                     Err(LogError::UnknownTopic { .. } | LogError::UnknownPartition { .. }) => None,
                     Err(error) => return Err(error),
                 };
+                let lag = match high_watermark {
+                    Some(end) => Some(end - next_record(log, &partition, committed).await?),
+                    None => None,
+                };
                 rows.push(GroupRow {
                     group: group.clone(),
                     topic: partition.topic,
                     partition: partition.partition,
                     committed,
                     high_watermark,
-                    lag: high_watermark.map(|end| end - committed),
+                    lag,
                 });
             }
         }
         Ok(rows)
+    }
+}
+
+/// Where a consumer at `committed` finds its next record: markers of transactions on the way are no lag.
+async fn next_record(log: &dyn Log, partition: &TopicPartition, committed: Offset) -> Result<Offset, LogError> {
+    let fetch = Fetch {
+        partition: partition.clone(),
+        offset: committed,
+        max_bytes: 1,
+        max_wait: Duration::ZERO,
+        isolation: Isolation::ReadUncommitted,
+    };
+    match log.fetch(fetch).await {
+        Ok(fetched) => Ok(fetched.records.first().map_or(fetched.next_offset, |record| record.offset)),
+        Err(LogError::OffsetOutOfRange { .. }) => Ok(committed),
+        Err(error) => Err(error),
     }
 }
 

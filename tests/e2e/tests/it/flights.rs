@@ -59,6 +59,15 @@ fn a_second_run_finds_nothing_new_and_repeats_nothing() {
     for node in again["nodes"].as_array().expect("the report lists nodes") {
         assert_eq!(node["records_out"], 0, "{again}");
     }
+    let shown = stdout_of(
+        millstream()
+            .args(["offsets", "show", "-o", "json", "--pipeline"])
+            .arg(example.path().join("pipeline.yaml")),
+    );
+    let shown: serde_json::Value = serde_json::from_str(&shown).expect("the offsets are JSON");
+    for group in shown["groups"].as_array().expect("the groups are a list") {
+        assert_eq!(group["lag"], 0, "{group}");
+    }
     let Some(python) = python() else { return };
     let csv = example.path().join("data/flights-2013-01.csv.gz");
     stdout_of(
