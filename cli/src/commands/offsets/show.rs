@@ -122,7 +122,11 @@ impl Args {
 }
 
 /// Where a consumer at `committed` finds its next record: markers of transactions on the way are no lag.
-async fn next_record(log: &dyn Log, partition: &TopicPartition, committed: Offset) -> Result<Offset, LogError> {
+async fn next_record(
+    log: &dyn Log,
+    partition: &TopicPartition,
+    committed: Offset,
+) -> Result<Offset, LogError> {
     let fetch = Fetch {
         partition: partition.clone(),
         offset: committed,
@@ -131,7 +135,10 @@ async fn next_record(log: &dyn Log, partition: &TopicPartition, committed: Offse
         isolation: Isolation::ReadUncommitted,
     };
     match log.fetch(fetch).await {
-        Ok(fetched) => Ok(fetched.records.first().map_or(fetched.next_offset, |record| record.offset)),
+        Ok(fetched) => Ok(fetched
+            .records
+            .first()
+            .map_or(fetched.next_offset, |record| record.offset)),
         Err(LogError::OffsetOutOfRange { .. }) => Ok(committed),
         Err(error) => Err(error),
     }
