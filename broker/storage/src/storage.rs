@@ -326,6 +326,8 @@ fn seal_on(engine: &Engine) {
     let mut maintained = engine.clock.now();
     // the next file is there before it is needed; if the disk is full, whoever writes will hear of it
     let _ = engine.pool.prepare();
+    // what crashes left behind is sealed at once: writers wait when too much of it has gathered
+    engine.bell.ring();
     while engine.stage().refusal.is_none() {
         engine.bell.wait(every);
         let now = engine.clock.now();

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use millstream_broker_storage::{
-    AppendOrigin, Durability, Isolation, OpenError, RealDisk, Storage, StorageConfig,
+    AppendOrigin, Durability, Isolation, OpenError, RealDisk, Storage, StorageConfig, sim::SimDisk,
 };
 use millstream_types::{Offset, SystemClock};
 
@@ -110,4 +110,32 @@ async fn tickets_and_watermarks_can_be_awaited() {
         .unwrap();
     assert_eq!(ticket.await.unwrap().base_offset, Offset(0));
     tokio::task::spawn_blocking(move || drop(storage)).await.unwrap();
+}
+
+#[test]
+fn what_crashes_left_unsealed_does_not_hold_up_writers() {
+    const DEADLINE: Duration = Duration::from_secs(30);
+    let (tell, done) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        let disk = SimDisk::new(5);
+        let config = StorageConfig {
+            // only what a start does by itself can help
+            maintain_every_ms: 3_600_000,
+            ..config()
+        };
+        for life in 0..20 {
+            let opened = Storage::open(Arc::new(disk.clone()), Arc::new(SystemClock), config.clone());
+            let (storage, _) = opened.unwrap();
+            if life == 0 {
+                storage.create_topic(spec("t", 1, &[])).unwrap().wait().unwrap();
+            }
+            let batch = records(1, life).build();
+            let appended = storage.append(&partition("t", 0), batch, AppendOrigin::Client);
+            assert_eq!(appended.unwrap().wait().unwrap().base_offset, Offset(life as i64));
+            disk.kill();
+        }
+        tell.send(()).unwrap();
+    });
+    done.recv_timeout(DEADLINE)
+        .expect("every life accepts a write at once");
 }
