@@ -57,14 +57,14 @@ mod on_a_disk_that_crashes {
         /// A power cut: what was not fsynced may be gone.
         async fn restart(&mut self) -> bool {
             self.disk.crash();
-            self.log = open(self.disk.clone()).await;
+            self.log = open(Arc::new(SimDisk::clone(&self.disk))).await;
             true
         }
     }
 
     async fn crashing() -> Crashing {
         let disk = Arc::new(SimDisk::new(11));
-        let log = open(disk.clone()).await;
+        let log = open(Arc::new(SimDisk::clone(&disk))).await;
         Crashing { log, disk }
     }
 

@@ -62,7 +62,7 @@ async fn numbers(log: &EmbeddedLog, from: &TopicPartition) -> Vec<usize> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_and_recovers() {
     let disk = Arc::new(SimDisk::new(3));
-    let log = open(disk.clone()).await;
+    let log = open(Arc::new(SimDisk::clone(&disk))).await;
     let to = topic(&log, "full").await;
     disk.set_capacity(Some(disk.used()));
     let chunk = || vec![record(vec![7; 100_000])];
@@ -87,7 +87,7 @@ async fn a_full_disk_refuses_and_recovers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_failed_fsync_nothing_is_acknowledged_and_the_durable_is_still_read() {
     let disk = Arc::new(SimDisk::new(4));
-    let log = open(disk.clone()).await;
+    let log = open(Arc::new(SimDisk::clone(&disk))).await;
     let to = topic(&log, "failing").await;
     log.append(&to, vec![number(1)]).await.unwrap();
     let mut producer = log.transactional(&TransactionalId::new("failing")).await.unwrap();
@@ -103,7 +103,7 @@ async fn after_a_failed_fsync_nothing_is_acknowledged_and_the_durable_is_still_r
     assert_eq!(numbers(&log, &to).await, [1]);
     drop(producer);
     disk.crash();
-    let log = open(disk).await;
+    let log = open(Arc::new(SimDisk::clone(&disk))).await;
     assert!(numbers(&log, &to).await.starts_with(&[1]));
 }
 
@@ -128,7 +128,7 @@ async fn copy_through_power_cuts(seed: u64) -> u64 {
     const RECORDS: usize = 200;
     let mut random = SmallRng::seed_from_u64(seed);
     let disk = Arc::new(SimDisk::new(seed));
-    let mut log = open(disk.clone()).await;
+    let mut log = open(Arc::new(SimDisk::clone(&disk))).await;
     let input = topic(&log, "input").await;
     let output = topic(&log, "output").await;
     log.append(&input, (0..RECORDS).map(number).collect())
@@ -140,7 +140,7 @@ async fn copy_through_power_cuts(seed: u64) -> u64 {
         disk.crash();
         // a process without power does nothing more; its threads here must be gone before the next one starts
         log.broker().close().await;
-        log = open(disk.clone()).await;
+        log = open(Arc::new(SimDisk::clone(&disk))).await;
     }
     let copied = numbers(&log, &output).await;
     assert_eq!(

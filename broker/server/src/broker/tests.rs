@@ -29,7 +29,7 @@ async fn fixture() -> Fixture {
 }
 
 async fn open(disk: &Arc<SimDisk>, clock: &Arc<ManualClock>) -> Arc<Broker> {
-    let mut config = BrokerConfig::on(disk.clone());
+    let mut config = BrokerConfig::on(Arc::new(SimDisk::clone(disk)));
     config.storage.wal_file_bytes = 1 << 20;
     Broker::open(config, clock.clone()).await.unwrap()
 }

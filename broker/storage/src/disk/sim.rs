@@ -19,10 +19,19 @@ use crate::codec::crc32c;
 /// What a disk writes at once or not at all.
 const SECTOR: usize = 512;
 
-/// A simulated disk. Cloning shares it: keep a clone to crash it and to open it again.
-#[derive(Clone, Debug)]
+/// A handle to a simulated disk. Cloning shares the disk: keep one handle to crash it. As a [`Disk`], a handle works in
+/// the life of the process in which it was cloned and no longer: threads that outlive a crash must not write on.
+#[derive(Debug)]
 pub struct SimDisk {
     world: Arc<Mutex<World>>,
+    life: u64,
+}
+
+impl Clone for SimDisk {
+    fn clone(&self) -> Self {
+        let life = self.world().life;
+        self.in_life(life)
+    }
 }
 
 #[derive(Debug)]
@@ -87,7 +96,24 @@ impl SimDisk {
         };
         Self {
             world: Arc::new(Mutex::new(world)),
+            life: 0,
         }
+    }
+
+    fn in_life(&self, life: u64) -> Self {
+        Self {
+            world: self.world.clone(),
+            life,
+        }
+    }
+
+    /// The disk, if the process of this handle still lives.
+    fn alive(&self) -> io::Result<MutexGuard<'_, World>> {
+        let world = self.world();
+        if world.life == self.life {
+            return Ok(world);
+        }
+        Err(io::Error::other("the process that opened the disk is dead"))
     }
 
     /// Cuts the power: what was not synced is lost, kept or torn, and every open file and lock is dead.
@@ -341,7 +367,7 @@ impl Disk for SimDisk {
     }
 
     fn create_dir_all(&self, path: &str) -> io::Result<()> {
-        let mut world = self.world();
+        let mut world = self.alive()?;
         world.note("create_dir", path, [0, 0]);
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
         for dir in ends.map(|end| &path[..end]) {
@@ -353,7 +379,7 @@ impl Disk for SimDisk {
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<String>> {
-        let world = self.world();
+        let world = self.alive()?;
         let children = world
             .names
             .keys()
@@ -364,7 +390,7 @@ impl Disk for SimDisk {
     }
 
     fn open(&self, path: &str, mode: Mode) -> io::Result<Arc<dyn DiskFile>> {
-        let mut world = self.world();
+        let mut world = self.alive()?;
         world.note("open", path, [mode as u64, 0]);
         if world
             .file(path)
@@ -386,15 +412,14 @@ impl Disk for SimDisk {
             inode.dirty.clear();
         }
         Ok(Arc::new(SimFile {
-            disk: self.clone(),
+            disk: self.in_life(world.life),
             path: path.to_owned(),
             inode,
-            life: world.life,
         }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut world = self.world();
+        let mut world = self.alive()?;
         world.note("rename", from, [0, 0]);
         world.file(from)?;
         world.change(parent(to), Change::Rename(from.to_owned(), to.to_owned()));
@@ -402,7 +427,7 @@ impl Disk for SimDisk {
     }
 
     fn remove_file(&self, path: &str) -> io::Result<()> {
-        let mut world = self.world();
+        let mut world = self.alive()?;
         world.note("remove", path, [0, 0]);
         world.file(path)?;
         world.change(parent(path), Change::Unlink(path.to_owned()));
@@ -410,14 +435,14 @@ impl Disk for SimDisk {
     }
 
     fn remove_dir_all(&self, path: &str) -> io::Result<()> {
-        let mut world = self.world();
+        let mut world = self.alive()?;
         world.note("remove_dir", path, [0, 0]);
         world.change(parent(path), Change::Unlink(path.to_owned()));
         Ok(())
     }
 
     fn sync_dir(&self, path: &str) -> io::Result<()> {
-        let mut world = self.world();
+        let mut world = self.alive()?;
         world.note("sync_dir", path, [0, 0]);
         World::countdown(&mut world.syncs_until_failure)?;
         world.sync_dir(path);
@@ -425,7 +450,7 @@ impl Disk for SimDisk {
     }
 
     fn sync_all(&self) -> io::Result<()> {
-        let mut world = self.world();
+        let mut world = self.alive()?;
         world.note("sync_all", "", [0, 0]);
         World::countdown(&mut world.syncs_until_failure)?;
         let dirs: Vec<_> = world.unsynced.keys().cloned().collect();
@@ -437,7 +462,7 @@ impl Disk for SimDisk {
     }
 
     fn lock(&self, _path: &str) -> io::Result<Result<Box<dyn DiskLock>, LockedBy>> {
-        let mut world = self.world();
+        let mut world = self.alive()?;
         if world.locked {
             return Ok(Err(LockedBy {
                 pid: Some(std::process::id()),
@@ -445,8 +470,7 @@ impl Disk for SimDisk {
         }
         world.locked = true;
         Ok(Ok(Box::new(SimLock {
-            disk: self.clone(),
-            life: world.life,
+            disk: self.in_life(world.life),
         })))
     }
 }
@@ -454,15 +478,13 @@ impl Disk for SimDisk {
 #[derive(Debug)]
 struct SimLock {
     disk: SimDisk,
-    life: u64,
 }
 
 impl DiskLock for SimLock {}
 
 impl Drop for SimLock {
     fn drop(&mut self) {
-        let mut world = self.disk.world();
-        if world.life == self.life {
+        if let Ok(mut world) = self.disk.alive() {
             world.locked = false;
         }
     }
@@ -473,16 +495,12 @@ struct SimFile {
     disk: SimDisk,
     path: String,
     inode: u64,
-    life: u64,
 }
 
 impl SimFile {
     /// The world, if this file still lives in it.
     fn world(&self, operation: &str, numbers: [u64; 2]) -> io::Result<MutexGuard<'_, World>> {
-        let mut world = self.disk.world();
-        if world.life != self.life {
-            return Err(io::Error::other("the simulated machine has crashed"));
-        }
+        let mut world = self.disk.alive()?;
         world.note(operation, &self.path, numbers);
         if !world.inodes.contains_key(&self.inode) {
             return Err(io::ErrorKind::NotFound.into());
@@ -593,6 +611,7 @@ mod tests {
             disk.sync_dir("").unwrap();
             write(&disk, "kept", &[7; 4096]);
             disk.crash();
+            let disk = disk.clone();
             let bytes = super::super::read_file(&disk, "kept", 1 << 20).unwrap().unwrap();
             assert!(bytes.len() == 3 || bytes.len() == 4096, "{}", bytes.len());
             assert!(bytes[..3] == *b"abc" || bytes[..3] == [7; 3]);
@@ -610,6 +629,7 @@ mod tests {
             disk.sync_dir("").unwrap();
             file.write_at(&[IoSlice::new(&[1; 2048])], 0).unwrap();
             disk.crash();
+            let disk = disk.clone();
             assert!(file.sync().is_err(), "an open file does not outlive a crash");
             let bytes = super::super::read_file(&disk, "f", 1 << 20).unwrap().unwrap();
             match bytes.iter().filter(|byte| **byte == 1).count() {
@@ -636,6 +656,7 @@ mod tests {
         disk.fail_syncs_after(None);
         file.sync().unwrap();
         disk.crash();
+        let disk = disk.clone();
         assert_eq!(super::super::read_file(&disk, "f", 99).unwrap().unwrap(), b"old");
     }
 }
