@@ -5,6 +5,7 @@
 //! - [`records`]: appending; reading is the storage's own ([`Broker::storage`]).
 //! - [`transactions`]: producers, transactions, and the group offsets that are committed with them.
 //! - [`groups`]: membership and its timer.
+//! - [`settings`]: the configuration in force, and its alterations.
 //!
 //! Invariants
 //! - Deciding, queueing for the disk and replaying happen under one lock, so decisions have the order of the log. The
@@ -16,6 +17,7 @@
 
 mod groups;
 mod records;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod transactions;
@@ -36,7 +38,9 @@ use millstream_types::{Clock, TopicName};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::{BrokerSettings, InvalidSettings};
 pub use groups::{JoinError, Joined};
+pub use settings::AlterSettingsError;
 pub use transactions::{CommitOffsetsError, GroupOffsets, InitError, TransactionRequestError};
 
 /// Where a broker keeps its data, and how.
@@ -44,6 +48,8 @@ pub use transactions::{CommitOffsetsError, GroupOffsets, InitError, TransactionR
 pub struct BrokerConfig {
     pub disk: Arc<dyn Disk>,
     pub storage: StorageConfig,
+    /// Kafka's settings, as they were set for the start.
+    pub settings: BrokerSettings,
 }
 
 impl BrokerConfig {
@@ -56,6 +62,7 @@ impl BrokerConfig {
         Self {
             disk,
             storage: StorageConfig::default(),
+            settings: BrokerSettings::default(),
         }
     }
 }
@@ -67,6 +74,15 @@ pub enum OpenError {
     Storage(#[from] millstream_broker_storage::OpenError),
     #[error("the data directory holds what this version cannot read: start the version that wrote it")]
     Coordinator(#[from] CorruptRecord),
+    /// What was altered before does not go with what is set now.
+    #[error("the settings of this start do not go with those that were altered while the broker ran")]
+    Settings(#[from] InvalidSettings),
+    #[error(
+        "the settings that were altered while the broker ran cannot be read: start the version that wrote them"
+    )]
+    StoredSettings(#[from] serde_json::Error),
+    #[error("topics cannot take the defaults of these settings")]
+    TopicDefaults(#[from] TopicError),
     #[error("cannot write to the data directory")]
     Write(#[from] WriteError),
 }
@@ -78,6 +94,9 @@ pub struct Broker {
     coordinator: Mutex<Coordinator>,
     /// Changes when members may have a new assignment.
     rebalanced: watch::Sender<()>,
+    settings: watch::Sender<Arc<BrokerSettings>>,
+    /// Held while settings are altered, from reading the old ones to publishing the new ones.
+    altering: tokio::sync::Mutex<()>,
     cluster_id: Uuid,
     recovery: Recovery,
 }
@@ -87,7 +106,8 @@ const CLUSTER_ID_KEY: &[u8] = b"cluster-id";
 impl Broker {
     /// Opens a data directory, or makes a new one, and recovers. Must be called within a tokio runtime, on which it
     /// starts its timer.
-    pub async fn open(config: BrokerConfig, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
+    pub async fn open(mut config: BrokerConfig, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
+        config.storage.producer_id_expiration_ms = config.settings.producer_id_expiration_ms;
         let storage_clock = clock.clone();
         let opening =
             tokio::task::spawn_blocking(move || Storage::open(config.disk, storage_clock, config.storage));
@@ -96,12 +116,15 @@ impl Broker {
         for (StateKey(key), value) in storage.scan(Coordinator::KEY_PREFIX) {
             coordinator.replay(&(key, Some(value)))?;
         }
+        let settings = settings::with_stored(&storage, &config.settings).await?;
         let broker = Arc::new(Self {
             cluster_id: cluster_id(&storage).await?,
             storage,
             clock,
             coordinator: Mutex::new(coordinator),
             rebalanced: watch::Sender::new(()),
+            settings: watch::Sender::new(Arc::new(settings)),
+            altering: tokio::sync::Mutex::default(),
             recovery,
         });
         groups::start_timer(&broker);

@@ -5,11 +5,16 @@
 
 mod api;
 mod broker;
+mod config;
 mod net;
 
 pub use broker::{
-    Broker, BrokerConfig, CommitOffsetsError, GroupOffsets, InitError, JoinError, Joined, OpenError,
-    TransactionRequestError,
+    AlterSettingsError, Broker, BrokerConfig, CommitOffsetsError, GroupOffsets, InitError, JoinError, Joined,
+    OpenError, TransactionRequestError,
+};
+pub use config::{
+    BrokerSettings, ConsumerGroupSettings, DynamicSettings, Endpoint, GroupSettings, InvalidProperties,
+    InvalidSetting, InvalidSettings, read_properties,
 };
 pub use millstream_broker_coordinator::{
     Assignment, CommittedOffset, InitProducerError, InvalidTimeout, MAX_TRANSACTION_TIMEOUT_MS, MemberId,

@@ -14,6 +14,8 @@ pub struct StorageConfig {
     pub seal_after_ms: i64,
     /// How often retention and sealing by age run.
     pub maintain_every_ms: u64,
+    /// A partition forgets a producer that was silent for that long (`producer.id.expiration.ms`).
+    pub producer_id_expiration_ms: i64,
     pub drive: Drive,
     /// Topic ids and salts come from here; `None` takes the system's randomness. For simulations, which take another seed
     /// for every start: with the salts of an earlier one, frames that a crash took back would pass again.
@@ -47,6 +49,7 @@ impl Default for StorageConfig {
             ring_bytes: 64 << 20,
             seal_after_ms: 600_000,
             maintain_every_ms: 10_000,
+            producer_id_expiration_ms: 86_400_000,
             drive: Drive::Threads,
             seed: None,
         }

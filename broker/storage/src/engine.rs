@@ -52,6 +52,8 @@ pub(crate) struct Engine {
     pub(crate) segments: SegmentFiles,
     /// Topic ids come from here.
     pub(crate) random: Mutex<SmallRng>,
+    /// What topics take where they have no value of their own. Written with the stage locked.
+    pub(crate) topic_defaults: Mutex<Arc<BTreeMap<String, String>>>,
     topics: RwLock<BTreeMap<TopicName, Arc<TopicEntry>>>,
     keyed: RwLock<BTreeMap<Bytes, Bytes>>,
 }
@@ -78,6 +80,7 @@ impl Engine {
             segments: SegmentFiles::new(disk.clone()),
             bell: Bell::default(),
             sealing: Mutex::new(()),
+            topic_defaults: Mutex::default(),
             sealing_fails: AtomicBool::new(false),
             disk,
             clock,

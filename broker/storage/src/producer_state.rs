@@ -17,8 +17,6 @@ use crate::{
 
 /// Kafka's `ProducerStateEntry.NUM_BATCHES_TO_RETAIN`: as many requests as a client keeps in flight.
 const WINDOW: usize = 5;
-/// Kafka's `producer.id.expiration.ms`.
-pub(crate) const EXPIRATION_MS: i64 = 86_400_000;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Producers {
@@ -164,10 +162,10 @@ impl Producers {
         })
     }
 
-    /// Forgets producers that were silent for a day and have nothing open.
-    pub(crate) fn expire(&mut self, now_ms: i64) {
+    /// Forgets producers that were silent for that long and have nothing open.
+    pub(crate) fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
         self.entries
-            .retain(|_, e| e.open.is_some() || e.last_seen_ms > now_ms.saturating_sub(EXPIRATION_MS));
+            .retain(|_, e| e.open.is_some() || e.last_seen_ms > now_ms.saturating_sub(expiration_ms));
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
@@ -397,7 +395,7 @@ mod tests {
             producer_id: 2,
             ..batch(0, 0, 1, 1)
         });
-        producers.expire(1000 + EXPIRATION_MS);
+        producers.expire(1000 + 86_400_000, 86_400_000);
         check(&producers, batch(0, 9, 1, 0), Ok(Verdict::New));
         assert_eq!(producers.open_transactions().count(), 1);
     }

@@ -20,14 +20,17 @@ impl Engine {
         let mut state = sealer.state.clone();
         let mut gone = Vec::new();
         for topic in state.topics.values_mut() {
+            let config = self.config_in_force(&topic.topic);
             for (index, log) in (0..).zip(&mut topic.partitions) {
                 let id = PartitionId {
                     topic: topic.topic.id,
                     index,
                 };
                 self.follow_log_start(&topic.topic.name, id, log);
-                log.state.producers.expire(now.0);
-                let count = expired(log, &topic.topic.config, now);
+                log.state
+                    .producers
+                    .expire(now.0, self.config.producer_id_expiration_ms);
+                let count = expired(log, &config, now);
                 if count > 0 {
                     gone.extend(log.segments.drain(..count).map(|segment| (id, segment)));
                     let start = log

@@ -248,7 +248,8 @@ impl<'a> Copy<'a> {
     ) -> Option<usize> {
         let now = self.engine.clock.now().0;
         let topic = self.state.topics.get_mut(&id.topic)?;
-        let (max_bytes, max_age) = (topic.topic.config.segment_bytes, topic.topic.config.segment_ms);
+        let config = self.engine.config_in_force(&topic.topic);
+        let (max_bytes, max_age) = (config.segment_bytes, config.segment_ms);
         let segments = &mut topic.partitions.get_mut(id.index as usize)?.segments;
         let fits = |segment: &SegmentMeta| {
             !segment.closed

@@ -172,14 +172,19 @@ impl Stage {
         });
     }
 
-    /// Resolves when all that was accepted so far is durable.
-    pub(crate) fn push_waiter(&mut self, done: Done) {
+    /// What becomes visible when all that was accepted so far is durable.
+    pub(crate) fn push_effects(&mut self, effects: Vec<Effect>, done: Done) {
         self.queue.push(Pending {
             placed: None,
             closes: false,
-            effects: Vec::new(),
+            effects,
             done: Some(done),
         });
+    }
+
+    /// Resolves when all that was accepted so far is durable.
+    pub(crate) fn push_waiter(&mut self, done: Done) {
+        self.push_effects(Vec::new(), done);
     }
 }
 

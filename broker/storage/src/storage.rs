@@ -114,6 +114,13 @@ impl Storage {
         self.engine().alter_topic_config(name, config)
     }
 
+    /// What topics take where they have no value of their own, instead of Kafka's defaults: valid keys and values of
+    /// topics. New topics have them at once, the others when the ticket resolves. Not stored: the caller says it again
+    /// after a start.
+    pub fn set_topic_defaults(&self, defaults: BTreeMap<String, String>) -> Result<Ticket<()>, TopicError> {
+        self.engine().set_topic_defaults(defaults)
+    }
+
     /// Gives a topic more partitions: `partitions` is their new number.
     pub fn create_partitions(
         &self,
@@ -358,7 +365,9 @@ impl Engine {
     fn expire_producers(&self, now: Timestamp) {
         for topic in self.stage().topics.values_mut() {
             for state in &mut topic.states {
-                state.producers.expire(now.0);
+                state
+                    .producers
+                    .expire(now.0, self.config.producer_id_expiration_ms);
             }
         }
     }

@@ -3,14 +3,15 @@
 //! Deliberately without effect yet: recompression (`compression.type` is kept, batches stay as they were sent), the
 //! cleaner's keys (`cleanup.policy=compact` keeps all data), and the keys about replicas, which one node has none of.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::error::InvalidConfig;
 
-/// A topic's settings: those that were set, over Kafka's defaults.
+/// A topic's settings: those that were set, over the broker's defaults, over Kafka's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicConfig {
     set: BTreeMap<String, String>,
+    defaults: Arc<BTreeMap<String, String>>,
     pub retention_ms: Option<i64>,
     pub retention_bytes: Option<u64>,
     pub segment_bytes: u64,
@@ -103,7 +104,15 @@ const KEYS: &[(&str, &str, Kind)] = &[
 impl TopicConfig {
     /// Checks names and values of what was set.
     pub fn parse(set: BTreeMap<String, String>) -> Result<Self, InvalidConfig> {
-        for (key, value) in &set {
+        Self::parse_over(set, Arc::default())
+    }
+
+    /// The same, where the broker has defaults of its own.
+    pub fn parse_over(
+        set: BTreeMap<String, String>,
+        defaults: Arc<BTreeMap<String, String>>,
+    ) -> Result<Self, InvalidConfig> {
+        for (key, value) in set.iter().chain(&*defaults) {
             let Some((_, _, kind)) = KEYS.iter().find(|(name, _, _)| name == key) else {
                 return Err(InvalidConfig {
                     key: key.clone(),
@@ -117,20 +126,21 @@ impl TopicConfig {
                 });
             }
         }
-        Ok(Self::over_defaults(set))
+        Ok(Self::over_defaults(set, defaults))
     }
 
-    fn over_defaults(set: BTreeMap<String, String>) -> Self {
-        let number = |key| lookup(&set, key).parse::<i64>().expect("checked by its kind");
+    fn over_defaults(set: BTreeMap<String, String>, defaults: Arc<BTreeMap<String, String>>) -> Self {
+        let lookup = |key| lookup(&set, &defaults, key);
+        let number = |key| lookup(key).parse::<i64>().expect("checked by its kind");
         let at_least_zero = |n: i64| u64::try_from(n).ok();
-        let policy = lookup(&set, "cleanup.policy");
+        let policy = lookup("cleanup.policy");
         Self {
             retention_ms: (number("retention.ms") >= 0).then(|| number("retention.ms")),
             retention_bytes: at_least_zero(number("retention.bytes")),
             segment_bytes: at_least_zero(number("segment.bytes")).unwrap_or(u64::MAX),
             segment_ms: number("segment.ms"),
             max_message_bytes: usize::try_from(number("max.message.bytes")).unwrap_or(usize::MAX),
-            timestamp_type: match lookup(&set, "message.timestamp.type") {
+            timestamp_type: match lookup("message.timestamp.type") {
                 "LogAppendTime" => TimestampType::LogAppendTime,
                 _ => TimestampType::CreateTime,
             },
@@ -141,6 +151,7 @@ impl TopicConfig {
                 compact: policy.contains("compact"),
             },
             set,
+            defaults,
         }
     }
 
@@ -153,7 +164,7 @@ impl TopicConfig {
     pub fn get(&self, key: &str) -> Option<&str> {
         KEYS.iter()
             .any(|(name, _, _)| *name == key)
-            .then(|| lookup(&self.set, key))
+            .then(|| lookup(&self.set, &self.defaults, key))
     }
 
     /// All keys with Kafka's default values, sorted.
@@ -164,17 +175,23 @@ impl TopicConfig {
 
 impl Default for TopicConfig {
     fn default() -> Self {
-        Self::over_defaults(BTreeMap::new())
+        Self::over_defaults(BTreeMap::new(), Arc::default())
     }
 }
 
-fn lookup<'a>(set: &'a BTreeMap<String, String>, key: &str) -> &'a str {
-    let default = || {
+fn lookup<'a>(
+    set: &'a BTreeMap<String, String>,
+    defaults: &'a BTreeMap<String, String>,
+    key: &str,
+) -> &'a str {
+    let kafkas = || {
         KEYS.iter()
             .find(|(name, _, _)| *name == key)
             .map_or("", |(_, default, _)| *default)
     };
-    set.get(key).map_or_else(default, |value| value.trim())
+    set.get(key)
+        .or_else(|| defaults.get(key))
+        .map_or_else(kafkas, |value| value.trim())
 }
 
 impl Kind {

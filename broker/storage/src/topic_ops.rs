@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::{
     TopicConfig,
-    engine::Engine,
-    error::{TopicError, UnknownTopic},
+    engine::{Engine, lock},
+    error::{InvalidConfig, TopicError, UnknownTopic},
     partition::{PartitionId, PartitionState, PartitionView},
     stage::{Effect, Stage, StagedTopic, TopicEntry},
     state::topic_key,
@@ -23,8 +23,8 @@ impl Engine {
         id: Uuid,
     ) -> Result<Ticket<Arc<Topic>>, TopicError> {
         check_partitions(spec.partitions, 1)?;
-        let config = TopicConfig::parse(spec.config)?;
         let mut stage = self.stage_with_room()?;
+        let config = self.topic_config(spec.config)?;
         if stage.topics.contains_key(&spec.name) {
             return Err(TopicError::Exists { topic: spec.name });
         }
@@ -44,13 +44,55 @@ impl Engine {
         name: &TopicName,
         config: BTreeMap<String, String>,
     ) -> Result<Ticket<Arc<Topic>>, TopicError> {
-        let config = TopicConfig::parse(config)?;
         let mut stage = self.stage_with_room()?;
+        let config = self.topic_config(config)?;
         let topic = Topic {
             config,
             ..current(&stage, name)?
         };
         self.put_topic(&mut stage, topic)
+    }
+
+    /// The caller holds the stage.
+    fn topic_config(&self, set: BTreeMap<String, String>) -> Result<TopicConfig, InvalidConfig> {
+        TopicConfig::parse_over(set, lock(&self.topic_defaults).clone())
+    }
+
+    /// The sealer's own copy of a topic knows what was set, but not the defaults.
+    pub(crate) fn config_in_force(&self, topic: &Topic) -> TopicConfig {
+        let set = topic.config.as_set().clone();
+        TopicConfig::parse_over(set, lock(&self.topic_defaults).clone())
+            .unwrap_or_else(|_| topic.config.clone())
+    }
+
+    /// Gives all topics these defaults, the present and the coming ones. Nothing is written.
+    pub(crate) fn set_topic_defaults(
+        &self,
+        defaults: BTreeMap<String, String>,
+    ) -> Result<Ticket<()>, TopicError> {
+        let defaults = Arc::new(defaults);
+        let mut stage = self.stage_with_room()?;
+        TopicConfig::parse_over(BTreeMap::new(), defaults.clone())?;
+        *lock(&self.topic_defaults) = defaults.clone();
+        let mut effects = Vec::with_capacity(stage.topics.len());
+        for staged in stage.topics.values_mut() {
+            let topic = &*staged.entry.topic;
+            let config = TopicConfig::parse_over(topic.config.as_set().clone(), defaults.clone())?;
+            let topic = Topic {
+                config,
+                ..topic.clone()
+            };
+            staged.entry = Arc::new(TopicEntry {
+                topic: Arc::new(topic),
+                partitions: staged.entry.partitions.clone(),
+            });
+            effects.push(Effect::Topic(staged.entry.clone()));
+        }
+        // Behind the changes of topics that are on their way to the disk.
+        let (ticket, done) = Ticket::of(());
+        stage.push_effects(effects, done);
+        self.work.notify_one();
+        Ok(ticket)
     }
 
     pub(crate) fn create_partitions(

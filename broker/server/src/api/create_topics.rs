@@ -108,7 +108,7 @@ fn checked(node: &Node, topic: CreatableTopic) -> Result<NewTopicSpec, Refusal> 
     }
     let partitions = if topic.assignments.is_empty() {
         match topic.num_partitions {
-            UNSET => node.default_partitions,
+            UNSET => node.settings().default_partitions,
             partitions => partitions,
         }
     } else {

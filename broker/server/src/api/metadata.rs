@@ -29,7 +29,7 @@ impl Handle for MetadataRequest {
                 .map(|topic| describe(topic))
                 .collect()
         } else {
-            let may_create = node.auto_create_topics && self.allow_auto_topic_creation;
+            let may_create = node.settings().auto_create_topics && self.allow_auto_topic_creation;
             let mut found = Vec::new();
             for wanted in self.topics.unwrap_or_default() {
                 found.push(find(node, wanted, may_create).await);
@@ -86,7 +86,7 @@ async fn find(node: &Node, wanted: MetadataRequestTopic, may_create: bool) -> Me
 async fn create(node: &Node, name: &TopicName) -> Result<Arc<Topic>, TopicError> {
     let spec = NewTopicSpec {
         name: name.clone(),
-        partitions: node.default_partitions,
+        partitions: node.settings().default_partitions,
         config: BTreeMap::new(),
     };
     node.broker.create_topic(spec).await

@@ -4,14 +4,12 @@ use millstream_broker_storage::Storage;
 use millstream_protocol::messages::{BrokerId, StrBytes};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Broker, ListenerConfig};
+use crate::{Broker, BrokerSettings};
 
 /// This broker as clients see it: the one node of its cluster.
 pub(crate) struct Node {
     pub(super) broker: Arc<Broker>,
     pub(super) advertised: Advertised,
-    pub(super) auto_create_topics: bool,
-    pub(super) default_partitions: i32,
     /// Long polls end with it.
     pub(super) shutdown: CancellationToken,
 }
@@ -20,23 +18,20 @@ impl Node {
     /// Leader and only replica of every partition, and the controller.
     pub(super) const ID: BrokerId = BrokerId(1);
 
-    pub(crate) fn new(
-        broker: Arc<Broker>,
-        advertised: Advertised,
-        config: &ListenerConfig,
-        shutdown: CancellationToken,
-    ) -> Self {
+    pub(crate) fn new(broker: Arc<Broker>, advertised: Advertised, shutdown: CancellationToken) -> Self {
         Self {
             broker,
             advertised,
-            auto_create_topics: config.auto_create_topics,
-            default_partitions: config.default_partitions,
             shutdown,
         }
     }
 
     pub(super) fn storage(&self) -> &Storage {
         self.broker.storage()
+    }
+
+    pub(super) fn settings(&self) -> Arc<BrokerSettings> {
+        self.broker.settings()
     }
 
     pub(super) fn cluster_id(&self) -> StrBytes {

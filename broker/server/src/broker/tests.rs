@@ -204,3 +204,31 @@ async fn producer_ids_are_not_given_twice_over_restarts() {
     let third = broker.allocate_producer_id().await.unwrap();
     assert!(first < second && second < third);
 }
+
+#[tokio::test]
+async fn altered_settings_survive_a_restart_and_give_topics_their_defaults() {
+    let Fixture { broker, disk, clock } = fixture().await;
+    let alter = |value: &str| {
+        let value = value.to_owned();
+        move |settings: &BrokerSettings| {
+            let mut dynamic = settings.dynamic().clone();
+            dynamic.cluster.insert("message.max.bytes".into(), value);
+            Ok::<_, AlterSettingsError>(dynamic)
+        }
+    };
+    let max_bytes = |broker: &Broker| {
+        let topic = broker.storage().topic(&partition(0).topic).unwrap();
+        topic.config.max_message_bytes
+    };
+    assert!(broker.alter_settings(alter("many")).await.is_err());
+    broker.alter_settings(alter("1000")).await.unwrap();
+    assert_eq!(broker.settings().get("message.max.bytes"), Some("1000"));
+    assert_eq!(max_bytes(&broker), 1000);
+    broker.close().await;
+    drop(broker);
+
+    let broker = open(&disk, &clock).await;
+    assert_eq!(max_bytes(&broker), 1000);
+    assert_eq!(broker.settings().get("message.max.bytes"), Some("1000"));
+    broker.close().await;
+}

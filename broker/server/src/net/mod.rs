@@ -27,7 +27,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info, warn};
 
 use crate::{
-    Broker,
+    Broker, BrokerSettings, Endpoint,
     api::{Advertised, Node},
 };
 use connection::Connection;
@@ -43,21 +43,26 @@ pub struct ListenerConfig {
     pub max_connections: usize,
     /// A connection that has completed no request for this long is closed (`connections.max.idle.ms`).
     pub idle_timeout: Duration,
-    /// Whether asking for, or writing to, a topic that does not exist creates it (`auto.create.topics.enable`).
-    pub auto_create_topics: bool,
-    /// Partitions of a topic that is created without saying how many (`num.partitions`).
-    pub default_partitions: i32,
 }
 
 impl Default for ListenerConfig {
     fn default() -> Self {
+        Self::from(&BrokerSettings::default())
+    }
+}
+
+/// The first of `listeners`, and what is advertised for it.
+impl From<&BrokerSettings> for ListenerConfig {
+    fn from(settings: &BrokerSettings) -> Self {
+        let listener = settings.listeners.first().expect("settings have a listener");
+        let mut advertised = settings.advertised_listeners.iter();
         Self {
-            listen: "127.0.0.1:9092".into(),
-            advertised: None,
-            max_connections: 2000,
-            idle_timeout: Duration::from_secs(600),
-            auto_create_topics: true,
-            default_partitions: 1,
+            listen: listener.address(),
+            advertised: advertised
+                .find(|a| a.name == listener.name)
+                .map(Endpoint::address),
+            max_connections: settings.max_connections,
+            idle_timeout: settings.connection_idle_timeout,
         }
     }
 }
@@ -127,7 +132,7 @@ pub async fn serve(
         slots: Arc::new(Semaphore::new(config.max_connections)),
         connections: connections.clone(),
         idle_timeout: config.idle_timeout,
-        node: Arc::new(Node::new(broker, advertised, &config, shutdown.clone())),
+        node: Arc::new(Node::new(broker, advertised, shutdown.clone())),
         shutdown,
     };
     connections.spawn(acceptor.run());

@@ -6,9 +6,11 @@ mod hostile;
 mod records;
 mod topics;
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
-use millstream_broker_server::{Broker, BrokerConfig, ListenError, ListenerConfig, ServerHandle, serve};
+use millstream_broker_server::{
+    Broker, BrokerConfig, BrokerSettings, ListenError, ListenerConfig, ServerHandle, serve,
+};
 use millstream_protocol::batch::Compression;
 use millstream_types::{Offset, SystemClock, TopicPartition};
 use tempfile::TempDir;
@@ -24,12 +26,6 @@ struct Server {
     _dir: TempDir,
 }
 
-async fn open(dir: &Path) -> Arc<Broker> {
-    Broker::open(BrokerConfig::in_dir(dir), Arc::new(SystemClock))
-        .await
-        .unwrap()
-}
-
 fn on_a_free_port() -> ListenerConfig {
     ListenerConfig {
         listen: "127.0.0.1:0".into(),
@@ -43,8 +39,16 @@ impl Server {
     }
 
     async fn start_with(config: ListenerConfig) -> Self {
+        Self::start_as(config, &[]).await
+    }
+
+    /// With settings of the broker.
+    async fn start_as(config: ListenerConfig, settings: &[(&str, &str)]) -> Self {
         let dir = TempDir::new().unwrap();
-        let broker = open(dir.path()).await;
+        let mut broker = BrokerConfig::in_dir(dir.path());
+        let settings = settings.iter().map(|(k, v)| ((*k).into(), (*v).into()));
+        broker.settings = BrokerSettings::parse(settings.collect()).unwrap();
+        let broker = Broker::open(broker, Arc::new(SystemClock)).await.unwrap();
         let shutdown = CancellationToken::new();
         let handle = serve(broker.clone(), config, shutdown.clone()).await.unwrap();
         Self {

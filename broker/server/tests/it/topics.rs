@@ -9,7 +9,7 @@ use millstream_protocol::{
     },
 };
 
-use crate::{ListenerConfig, Server, client::topic_name, on_a_free_port};
+use crate::{Server, client::topic_name, on_a_free_port};
 
 fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.into())
@@ -138,11 +138,7 @@ async fn asking_for_a_topic_creates_it_unless_somebody_minds() {
     let invalid = client.ask(&metadata_of("no good"), 9).await.topics[0].error_code;
     assert_eq!(invalid, ErrorCode::InvalidTopicException.code());
 
-    let strict = Server::start_with(ListenerConfig {
-        auto_create_topics: false,
-        ..on_a_free_port()
-    })
-    .await;
+    let strict = Server::start_as(on_a_free_port(), &[("auto.create.topics.enable", "false")]).await;
     let answer = strict.client().await.ask(&metadata_of("new"), 9).await;
     assert_eq!(answer.topics[0].error_code, unknown);
 }

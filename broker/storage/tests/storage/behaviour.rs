@@ -424,7 +424,11 @@ fn deleted_records_are_out_of_range_and_their_segments_go() {
 #[test]
 fn retention_removes_old_segments_by_age_and_by_size() {
     let mut bench = Bench::new();
-    bench.create("aged", 1, &[("segment.bytes", "4000"), ("retention.ms", "60000")]);
+    let defaults = [("segment.bytes", "4000"), ("retention.ms", "60000")];
+    let defaults = defaults.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let ticket = bench.storage.set_topic_defaults(defaults.clone().into()).unwrap();
+    bench.done(ticket).unwrap();
+    bench.create("aged", 1, &[]);
     bench.create(
         "sized",
         1,
@@ -458,6 +462,8 @@ fn retention_removes_old_segments_by_age_and_by_size() {
     );
     bench.crash();
     assert_eq!(starts(&bench), after);
+    let ticket = bench.storage.set_topic_defaults(defaults.into()).unwrap();
+    bench.done(ticket).unwrap();
     bench.storage.maintain(Timestamp(START_MS + 500_000)).unwrap();
     assert_eq!(
         bench.storage.offsets(&partition("aged", 0)).unwrap().log_start,
@@ -498,8 +504,21 @@ fn topics_are_created_changed_and_deleted() {
         .unwrap();
     bench.done(ticket).unwrap();
     bench.append(&partition("t", 3), records(1, 2).build()).unwrap();
+    let default = |bytes: &str| [("max.message.bytes".to_owned(), bytes.to_owned())].into();
+    let ticket = bench.storage.set_topic_defaults(default("1000")).unwrap();
+    bench.done(ticket).unwrap();
+    let topic = bench.storage.topic(&name("t")).unwrap();
+    assert_eq!(
+        (topic.config.max_message_bytes, topic.config.retention_ms),
+        (1000, Some(5))
+    );
+    assert!(bench.storage.set_topic_defaults(default("many")).is_err());
     bench.crash();
     let topic = bench.storage.topic(&name("t")).unwrap();
+    assert_eq!(
+        topic.config.max_message_bytes, 1_048_588,
+        "defaults are not stored"
+    );
     assert_eq!(
         (topic.id, topic.partitions, topic.config.retention_ms),
         (first.id, 4, Some(5))
