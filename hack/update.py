@@ -14,6 +14,9 @@ import subprocess
 ROOT = pathlib.Path(__file__).parent.parent
 MANIFEST = ROOT / "hack/Cargo.toml"
 TARGET = "x86_64-unknown-linux-gnu"
+# Fuzz targets use a few crates only and are built for themselves: they need no unification, and not all these crates.
+TABLE = "[target.'cfg(not(fuzzing))'.{}]"
+DEPENDENCIES = TABLE.format("dependencies")
 
 
 def tree(*selection):
@@ -38,7 +41,7 @@ def short(crate):
 def listed():
     """What the manifest lists already: once unified, a crate no longer differs, but must stay."""
     found = set()
-    for line in MANIFEST.read_text().split("[dependencies]", 1)[1].splitlines():
+    for line in MANIFEST.read_text().split(DEPENDENCIES, 1)[1].splitlines():
         if match := re.match(r'([\w-]+) = \{ version = "([\d.]+)", (?:package = "([\w-]+)", )?', line):
             found.add((match[3] or match[1], match[2]))
     return found
@@ -77,9 +80,9 @@ def rows(crates):
 
 def main():
     before = MANIFEST.read_text()
-    head = before.split("\n[dependencies]\n", 1)[0]
+    head = before.split(f"\n{DEPENDENCIES}\n", 1)[0]
     table = "\n".join(rows(wanted()))
-    after = f"{head}\n[dependencies]\n{table}\n\n[build-dependencies]\n{table}\n"
+    after = f"{head}\n{DEPENDENCIES}\n{table}\n\n{TABLE.format('build-dependencies')}\n{table}\n"
     MANIFEST.write_text(after)
     print("nothing changed" if after == before else "changed: run it again")
 
