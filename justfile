@@ -38,6 +38,10 @@ bench-storage:
 bench-pipeline:
     cargo bench -p millstream-tests-e2e --bench pipeline
 
+# faults against the broker under load; the cases that repeat a fault go on that many minutes
+faults minutes="5":
+    . tests/e2e/clients.sh && MILLSTREAM_FAULTS_MINUTES={{minutes}} cargo test -p millstream-tests-faults -- --nocapture --test-threads 1
+
 # fuzz one target for a minute (needs nightly and cargo-fuzz)
 fuzz target:
-    cd tests/fuzz && cargo +nightly fuzz run {{target}} -- -max_total_time=60
+    cargo +nightly fuzz run --fuzz-dir tests/fuzz {{target}} -- -max_total_time=60

@@ -58,6 +58,11 @@ impl Process {
         })
     }
 
+    /// Its process id, which is that of its group.
+    pub fn id(&self) -> i32 {
+        self.group.as_raw_nonzero().get()
+    }
+
     /// The exit status, if it ends in time.
     pub fn wait(&mut self, timeout: Duration) -> anyhow::Result<Option<ExitStatus>> {
         if self.status.is_none() {

@@ -1,0 +1,19 @@
+"""The values of the load: run, producer, sequence, padding and a checksum, so that a checker knows each one again."""
+
+import zlib
+
+PADDING = "abcdefghijklmnopqrstuvwxyz0123456789" * 40
+
+
+def value(run, producer, sequence):
+    text = f"{run}:{producer}:{sequence}:{PADDING[:40 + sequence * 37 % 400]}:"
+    return f"{text}{zlib.crc32(text.encode()):08x}".encode()
+
+
+def parse(run, data):
+    """Producer and sequence of an intact value of this run; None for any other bytes."""
+    text, found = data[:-8], data[-8:]
+    if found != f"{zlib.crc32(text):08x}".encode():
+        return None
+    of, producer, sequence = text.split(b":")[:3]
+    return (int(producer), int(sequence)) if of.decode() == run else None

@@ -1,0 +1,1 @@
+//! Faults against the broker as its users run it: see `tests/it`.

@@ -1,0 +1,132 @@
+//! The broker process.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use millstream_protocol::messages::ApiVersionsRequest;
+use millstream_tests_kit::{Process, free_port};
+
+use crate::{client::Client, machine::until};
+
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// `millstream broker serve` on a data directory and a port that stay the same when it is started again. Killed if a
+/// test fails before.
+pub(crate) struct Broker {
+    process: Process,
+    dir: PathBuf,
+    address: SocketAddr,
+}
+
+impl Broker {
+    pub(crate) fn start(dir: &Path) -> Self {
+        Self::start_under(&[], dir)
+    }
+
+    /// Starts it by another program, such as a tracer.
+    pub(crate) fn start_under(wrapper: &[&str], dir: &Path) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port().unwrap()));
+        let broker = Self {
+            process: spawn(wrapper, dir, address),
+            dir: dir.to_owned(),
+            address,
+        };
+        broker.ready();
+        broker
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.address).unwrap_or_else(|error| panic!("{error}\n{}", self.process.stderr()))
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+    }
+
+    /// Starts it again; answers the time to its first answer.
+    pub(crate) fn restart(&mut self) -> Duration {
+        let started = Instant::now();
+        self.process = spawn(&[], &self.dir, self.address);
+        self.ready();
+        started.elapsed()
+    }
+
+    /// SIGTERM; answers how it ended and how long that took.
+    pub(crate) fn terminate(&mut self, within: Duration) -> (ExitStatus, Duration) {
+        let started = Instant::now();
+        self.process.terminate().unwrap();
+        let status = self.process.wait(within).unwrap();
+        let status = status.unwrap_or_else(|| panic!("still runs {within:?} after SIGTERM\n{}", self.said()));
+        (status, started.elapsed())
+    }
+
+    /// The end of what it logged.
+    pub(crate) fn said(&self) -> String {
+        self.process.stderr()
+    }
+
+    pub(crate) fn assert_alive(&mut self) {
+        let ended = self.process.wait(Duration::ZERO).unwrap();
+        assert_eq!(ended, None, "the broker ended\n{}", self.said());
+    }
+
+    /// Resident memory.
+    pub(crate) fn rss_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+        kilobytes << 10
+    }
+
+    fn ready(&self) {
+        until("the broker answers", READY_WITHIN, || {
+            let answer = Client::connect(self.address)
+                .and_then(|mut client| client.try_ask(&ApiVersionsRequest::default(), 0));
+            answer.is_ok()
+        });
+    }
+}
+
+fn spawn(wrapper: &[&str], dir: &Path, address: SocketAddr) -> Process {
+    let mut command = match wrapper {
+        [] => Command::new(binary()),
+        [program, args @ ..] => {
+            let mut command = Command::new(program);
+            command.args(args).arg(binary());
+            command
+        }
+    };
+    command
+        .args(["--log-level", "warn", "broker", "serve", "--data-dir"])
+        .arg(dir);
+    command.args(["--listen", &address.to_string()]);
+    Process::spawn(command).unwrap()
+}
+
+/// The binary of this profile; built if it is out of date.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--package", "millstream"])
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
+            .status();
+        assert!(status.unwrap().success(), "the binary builds");
+        let test = std::env::current_exe().unwrap();
+        // a test lies in <target>/<profile>/deps
+        test.parent().and_then(Path::parent).unwrap().join("millstream")
+    })
+}

@@ -1,0 +1,178 @@
+//! A client without any cleverness: one request, one answer, nothing tried again.
+
+use std::{
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use millstream_protocol::{
+    ErrorCode,
+    batch::{BatchBuilder, Compression},
+    messages::{
+        ApiKey, CreateTopicsRequest, Encodable, FetchRequest, ListOffsetsRequest, ProduceRequest, Request,
+        RequestHeader, ResponseHeader, StrBytes, TopicName,
+        create_topics_request::CreatableTopic,
+        decode,
+        fetch_request::{FetchPartition, FetchTopic},
+        list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
+        produce_request::{PartitionProduceData, TopicProduceData},
+    },
+};
+use millstream_types::Timestamp;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+const LATEST: i64 = -1;
+
+pub(crate) struct Client {
+    stream: TcpStream,
+    correlation_id: i32,
+}
+
+impl Client {
+    pub(crate) fn connect(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
+        Ok(Self {
+            stream,
+            correlation_id: 0,
+        })
+    }
+
+    pub(crate) fn ask<R: Request>(&mut self, request: &R, version: i16) -> R::Response {
+        self.try_ask(request, version).unwrap()
+    }
+
+    pub(crate) fn try_ask<R: Request>(&mut self, request: &R, version: i16) -> io::Result<R::Response> {
+        self.correlation_id += 1;
+        let frame = request_frame(request, version, self.correlation_id);
+        self.stream.write_all(&frame)?;
+        let mut answer = self.frame()?;
+        let malformed = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        let header_version = key::<R>().response_header_version(version);
+        let header: ResponseHeader = decode(&mut answer, header_version).map_err(malformed)?;
+        assert_eq!(header.correlation_id, self.correlation_id);
+        decode(&mut answer, version).map_err(malformed)
+    }
+
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    /// The next frame without its length.
+    pub(crate) fn frame(&mut self) -> io::Result<Bytes> {
+        let mut length = [0; 4];
+        self.stream.read_exact(&mut length)?;
+        let length = usize::try_from(i32::from_be_bytes(length)).expect("a length");
+        let mut frame = vec![0; length];
+        self.stream.read_exact(&mut frame)?;
+        Ok(frame.into())
+    }
+
+    pub(crate) fn create_topics(&mut self, names: &[String], partitions: i32) {
+        let topic = |name: &String| {
+            CreatableTopic::default()
+                .with_name(topic_name(name))
+                .with_num_partitions(partitions)
+                .with_replication_factor(1)
+        };
+        let request = CreateTopicsRequest::default()
+            .with_topics(names.iter().map(topic).collect())
+            .with_timeout_ms(30_000);
+        for topic in self.ask(&request, 7).topics {
+            assert_eq!(topic.error_code, 0, "{topic:?}");
+        }
+    }
+
+    /// The error and the base offset.
+    pub(crate) fn produce(&mut self, topic: &str, partition: i32, batch: Bytes) -> (i16, i64) {
+        let data = PartitionProduceData::default()
+            .with_index(partition)
+            .with_records(Some(batch));
+        let topic = TopicProduceData::default()
+            .with_name(topic_name(topic))
+            .with_partition_data(vec![data]);
+        let request = ProduceRequest::default()
+            .with_acks(-1)
+            .with_timeout_ms(30_000)
+            .with_topic_data(vec![topic]);
+        let answer = self.ask(&request, 9);
+        let answer = &answer.responses[0].partition_responses[0];
+        (answer.error_code, answer.base_offset)
+    }
+
+    /// The error and the batches from an offset on, without waiting.
+    pub(crate) fn fetch(&mut self, topic: &str, partition: i32, offset: i64) -> (i16, Bytes) {
+        let partition = FetchPartition::default()
+            .with_partition(partition)
+            .with_fetch_offset(offset)
+            .with_partition_max_bytes(1 << 20);
+        let topic = FetchTopic::default()
+            .with_topic(topic_name(topic))
+            .with_partitions(vec![partition]);
+        let request = FetchRequest::default()
+            .with_max_bytes(50 << 20)
+            .with_topics(vec![topic]);
+        let mut answer = self.ask(&request, 11);
+        let partition = answer.responses.remove(0).partitions.remove(0);
+        (partition.error_code, partition.records.unwrap_or_default())
+    }
+
+    pub(crate) fn high_watermarks(&mut self, topic: &str, partitions: i32) -> Vec<i64> {
+        let partition = |index| {
+            ListOffsetsPartition::default()
+                .with_partition_index(index)
+                .with_timestamp(LATEST)
+        };
+        let topic = ListOffsetsTopic::default()
+            .with_name(topic_name(topic))
+            .with_partitions((0..partitions).map(partition).collect());
+        let request = ListOffsetsRequest::default().with_topics(vec![topic]);
+        let answer = self.ask(&request, 7);
+        let mut found: Vec<_> = answer.topics[0].partitions.iter().collect();
+        found.sort_by_key(|partition| partition.partition_index);
+        found
+            .iter()
+            .map(|partition| {
+                assert_eq!(partition.error_code, ErrorCode::None as i16, "{partition:?}");
+                partition.offset
+            })
+            .collect()
+    }
+}
+
+/// A whole request, its length in front.
+pub(crate) fn request_frame<R: Request>(request: &R, version: i16, correlation_id: i32) -> Bytes {
+    let header = RequestHeader::default()
+        .with_request_api_key(R::KEY)
+        .with_request_api_version(version)
+        .with_correlation_id(correlation_id)
+        .with_client_id(Some(StrBytes::from_static_str("faults")));
+    let mut frame = BytesMut::new();
+    frame.put_i32(0);
+    header
+        .encode(&mut frame, key::<R>().request_header_version(version))
+        .unwrap();
+    request.encode(&mut frame, version).unwrap();
+    let length = i32::try_from(frame.len() - 4).unwrap();
+    frame[..4].copy_from_slice(&length.to_be_bytes());
+    frame.freeze()
+}
+
+/// One batch of one record of that many bytes.
+pub(crate) fn batch_of(bytes: usize, fill: u8) -> Bytes {
+    let mut batch = BatchBuilder::new(Compression::None);
+    batch.push_parts(Timestamp(1_000), None, Some(&vec![fill; bytes]), &[]);
+    batch.build().unwrap()
+}
+
+pub(crate) fn topic_name(name: &str) -> TopicName {
+    TopicName(StrBytes::from_string(name.into()))
+}
+
+fn key<R: Request>() -> ApiKey {
+    ApiKey::try_from(R::KEY).unwrap()
+}
