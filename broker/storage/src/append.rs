@@ -76,6 +76,7 @@ impl Engine {
                 duplicate: true,
             });
             stage.push_waiter(done);
+            self.counters.duplicate_batches.add(1);
             self.work.notify_one();
             return Ok(ticket);
         }

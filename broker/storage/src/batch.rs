@@ -15,6 +15,8 @@ pub(crate) struct BatchInfo {
     pub(crate) base_sequence: i32,
     pub(crate) transactional: bool,
     pub(crate) control: Option<ControlKind>,
+    /// Of a marker, else -1.
+    pub(crate) coordinator_epoch: i32,
     pub(crate) bytes: u32,
 }
 
@@ -29,7 +31,8 @@ pub(crate) enum ControlKind {
 impl BatchInfo {
     pub(crate) fn of(batch: &RecordBatch) -> Result<Self, BatchError> {
         let header: &BatchHeader = batch.header();
-        let control = match ControlRecord::read(batch)? {
+        let marker = ControlRecord::read(batch)?;
+        let control = match marker {
             Some(marker) if marker.outcome == Outcome::Commit => Some(ControlKind::Commit),
             Some(_) => Some(ControlKind::Abort),
             None => header.attributes.is_control().then_some(ControlKind::Other),
@@ -43,6 +46,7 @@ impl BatchInfo {
             base_sequence: header.base_sequence,
             transactional: header.attributes.is_transactional(),
             control,
+            coordinator_epoch: marker.map_or(-1, |marker| marker.coordinator_epoch),
             bytes: u32::try_from(batch.bytes().len()).expect("a batch states its length in 31 bits"),
         })
     }

@@ -23,6 +23,7 @@ use crate::{
     sealer::{Bell, Sealer},
     segment::SegmentFiles,
     stage::{Stage, TopicEntry},
+    stats::Counters,
     wal::{WalFile, pool::Pool},
     writer::Writer,
 };
@@ -50,6 +51,7 @@ pub(crate) struct Engine {
     pub(crate) sealing_fails: AtomicBool,
     pub(crate) bell: Bell,
     pub(crate) segments: SegmentFiles,
+    pub(crate) counters: Counters,
     /// Topic ids come from here.
     pub(crate) random: Mutex<SmallRng>,
     /// What topics take where they have no value of their own. Written with the stage locked.
@@ -79,6 +81,7 @@ impl Engine {
         Self {
             segments: SegmentFiles::new(disk.clone()),
             bell: Bell::default(),
+            counters: Counters::default(),
             sealing: Mutex::new(()),
             topic_defaults: Mutex::default(),
             sealing_fails: AtomicBool::new(false),

@@ -14,11 +14,11 @@
 //!
 //! ```text
 //!  <data directory>
-//!    format      "millstream-storage 1"
+//!    format      "millstream-storage 2"
 //!    lock        held while a process uses the directory; names its id
 //!    checkpoint  state up to the last sealed file of the write-ahead log
 //!    wal/<slot>.wal
-//!    topics/<topic id>/<partition>/<base offset>.log, .index
+//!    topics/<topic id>/<partition>/<base offset>[-<generation>].log, .index
 //! ```
 //!
 //! Deliberately absent: replication, compaction (a compacted topic keeps all its records for now), sockets and the
@@ -42,6 +42,7 @@ mod sealer;
 mod segment;
 mod stage;
 mod state;
+mod stats;
 mod storage;
 mod ticket;
 mod topic;
@@ -53,15 +54,16 @@ mod writer;
 pub use append::{AppendOrigin, Appended, LEADER_EPOCH};
 pub use commit::{AtomicGroup, Marker, StateKey};
 pub use config::{Drive, Durability, StorageConfig};
-pub use disk::{Disk, DiskFile, DiskLock, LockedBy, Mode, RealDisk, sim};
+pub use disk::{Disk, DiskFile, DiskLock, LockedBy, Mode, RealDisk, Space, sim};
 pub use error::{
     AppendError, CommitError, DeleteRecordsError, InvalidConfig, OpenError, PartitionOffline, ProducerError,
     ReadError, TopicError, UnknownPartition, UnknownTopic, WriteError,
 };
 pub use millstream_protocol::batch::Outcome;
 pub use partition::Watermarks;
-pub use producer_state::AbortedTxn;
+pub use producer_state::{AbortedTxn, ProducerDescription};
 pub use read::{Isolation, Read};
+pub use stats::{Histogram, SYNC_BUCKETS_MICROS, StorageStats};
 pub use storage::{Recovery, Storage};
 pub use ticket::Ticket;
 pub use topic::{MAX_PARTITIONS, NewTopicSpec, Topic};

@@ -71,6 +71,8 @@ pub(crate) struct Applied {
     pub(crate) last_stable: i64,
     pub(crate) next_offset: i64,
     pub(crate) aborted: Option<AbortedTxn>,
+    /// A marker, not records.
+    pub(crate) control: bool,
 }
 
 impl PartitionState {
@@ -82,6 +84,7 @@ impl PartitionState {
             last_stable: self.last_stable(),
             next_offset: self.next_offset,
             aborted,
+            control: batch.control.is_some(),
         }
     }
 
@@ -94,10 +97,10 @@ impl PartitionState {
         self.producers.encode(out);
     }
 
-    pub(crate) fn decode(input: &mut Bytes) -> Option<Self> {
+    pub(crate) fn decode(input: &mut Bytes, version: u32) -> Option<Self> {
         Some(Self {
             next_offset: take_i64(input)?,
-            producers: Producers::decode(input)?,
+            producers: Producers::decode(input, version)?,
         })
     }
 }
@@ -131,8 +134,12 @@ pub(crate) struct Published {
     pub(crate) segments: Vec<SegmentMeta>,
     /// Follows the segments without a gap.
     pub(crate) tail: VecDeque<TailBatch>,
+    /// Of the batches in the tail.
+    pub(crate) tail_bytes: u64,
     /// By the offset of their markers.
     pub(crate) aborted: Vec<AbortedTxn>,
+    /// How often its segments were replaced by compacted ones.
+    pub(crate) compactions: u64,
     pub(crate) offline: Option<Arc<str>>,
     pub(crate) deleted: bool,
 }
@@ -163,6 +170,7 @@ impl PartitionView {
     pub(crate) fn publish(&self, batch: TailBatch, applied: Applied) {
         let mut published = self.lock();
         published.aborted.extend(applied.aborted);
+        published.tail_bytes += u64::from(batch.len);
         published.tail.push_back(batch);
         published.watermarks.high_watermark = Offset(applied.next_offset);
         published.watermarks.last_stable = Offset(applied.last_stable).max(published.watermarks.log_start);

@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use bytes::{BufMut, Bytes};
-use millstream_types::{Offset, Producer, ProducerEpoch, ProducerId};
+use millstream_types::{Offset, Producer, ProducerEpoch, ProducerId, Timestamp};
 
 use crate::{
     batch::{BatchInfo, ControlKind},
@@ -32,6 +32,21 @@ struct Entry {
     /// First offset of its open transaction.
     open: Option<i64>,
     last_seen_ms: i64,
+    /// Of the last marker; -1 before the first.
+    coordinator_epoch: i32,
+}
+
+/// A producer as a partition remembers it, for `DescribeProducers`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProducerDescription {
+    pub producer: Producer,
+    /// -1 if it has sent nothing in this epoch.
+    pub last_sequence: i32,
+    pub last_timestamp: Timestamp,
+    /// Of the last marker; -1 before the first.
+    pub coordinator_epoch: i32,
+    /// First offset of its open transaction.
+    pub transaction_start: Option<Offset>,
 }
 
 /// A batch that was accepted.
@@ -73,25 +88,34 @@ impl Producers {
         if batch.producer_epoch < entry.epoch {
             return Err(stale(batch.producer_id, batch.producer_epoch, entry.epoch));
         }
-        if entry.open.is_some() && !batch.transactional && batch.producer_epoch == entry.epoch {
-            return Err(ProducerError::InvalidTxnState { id });
-        }
         let (first, last) = (batch.base_sequence, batch.last_sequence());
-        if batch.producer_epoch > entry.epoch {
-            return in_order(id, 0, first);
-        }
+        let same_epoch = batch.producer_epoch == entry.epoch;
         let duplicate = entry
             .window
             .iter()
-            .find(|s| (s.first_sequence, s.last_sequence) == (first, last));
-        match (duplicate, entry.window.back()) {
-            (Some(sent), _) => Ok(Verdict::Duplicate {
+            .find(|s| same_epoch && (s.first_sequence, s.last_sequence) == (first, last));
+        if let Some(sent) = duplicate {
+            return Ok(Verdict::Duplicate {
                 base_offset: Offset(sent.base_offset),
                 timestamp: sent.timestamp,
-            }),
-            (None, Some(previous)) => in_order(id, next_sequence(previous.last_sequence), first),
-            (None, None) => Ok(Verdict::New),
+            });
         }
+        // a new epoch begins at 0, also one that began with the marker of the transaction before (KIP-890)
+        let expected = match entry.window.back() {
+            Some(previous) if same_epoch => next_sequence(previous.last_sequence),
+            Some(_) | None => 0,
+        };
+        if first != expected {
+            return Err(ProducerError::OutOfOrderSequence {
+                id,
+                expected,
+                found: first,
+            });
+        }
+        if entry.open.is_some() && !batch.transactional {
+            return Err(ProducerError::InvalidTxnState { id });
+        }
+        Ok(Verdict::New)
     }
 
     /// Whether a marker of that producer may be written.
@@ -114,6 +138,7 @@ impl Producers {
             window: VecDeque::new(),
             open: None,
             last_seen_ms: batch.max_timestamp,
+            coordinator_epoch: -1,
         });
         if batch.producer_epoch != entry.epoch {
             entry.epoch = batch.producer_epoch;
@@ -121,6 +146,7 @@ impl Producers {
         }
         entry.last_seen_ms = entry.last_seen_ms.max(batch.max_timestamp);
         if batch.control.is_some() {
+            entry.coordinator_epoch = batch.coordinator_epoch;
             let first = entry.open.take()?;
             self.open.remove(&(first, batch.producer_id));
             return (batch.control == Some(ControlKind::Abort)).then_some(AbortedTxn {
@@ -162,6 +188,26 @@ impl Producers {
         })
     }
 
+    /// All producers that are remembered, by id.
+    pub(crate) fn describe(&self) -> Vec<ProducerDescription> {
+        let mut all: Vec<_> = self
+            .entries
+            .iter()
+            .map(|(id, entry)| ProducerDescription {
+                producer: Producer {
+                    id: ProducerId(*id),
+                    epoch: ProducerEpoch(entry.epoch),
+                },
+                last_sequence: entry.window.back().map_or(-1, |sent| sent.last_sequence),
+                last_timestamp: Timestamp(entry.last_seen_ms),
+                coordinator_epoch: entry.coordinator_epoch,
+                transaction_start: entry.open.map(Offset),
+            })
+            .collect();
+        all.sort_unstable_by_key(|described| described.producer.id.0);
+        all
+    }
+
     /// Forgets producers that were silent for that long and have nothing open.
     pub(crate) fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
         self.entries
@@ -178,6 +224,7 @@ impl Producers {
             out.put_i16_le(entry.epoch);
             out.put_i64_le(entry.open.unwrap_or(-1));
             out.put_i64_le(entry.last_seen_ms);
+            out.put_i32_le(entry.coordinator_epoch);
             out.put_u8(u8::try_from(entry.window.len()).expect("at most 5"));
             for sent in &entry.window {
                 out.put_i32_le(sent.first_sequence);
@@ -188,13 +235,14 @@ impl Producers {
         }
     }
 
-    pub(crate) fn decode(input: &mut Bytes) -> Option<Self> {
+    pub(crate) fn decode(input: &mut Bytes, version: u32) -> Option<Self> {
         let mut producers = Self::default();
         for _ in 0..take_u32(input)? {
             let id = take_i64(input)?;
             let epoch = take_i16(input)?;
             let open = Some(take_i64(input)?).filter(|offset| *offset >= 0);
             let last_seen_ms = take_i64(input)?;
+            let coordinator_epoch = if version < 2 { -1 } else { take_i32(input)? };
             let mut window = VecDeque::new();
             for _ in 0..take_u8(input)? {
                 window.push_back(Sent {
@@ -212,6 +260,7 @@ impl Producers {
                     window,
                     open,
                     last_seen_ms,
+                    coordinator_epoch,
                 },
             );
         }
@@ -229,14 +278,6 @@ fn stale(id: i64, epoch: i16, current: i16) -> ProducerError {
     }
 }
 
-fn in_order(id: ProducerId, expected: i32, found: i32) -> Result<Verdict, ProducerError> {
-    if found == expected {
-        Ok(Verdict::New)
-    } else {
-        Err(ProducerError::OutOfOrderSequence { id, expected, found })
-    }
-}
-
 /// Sequences count from 0 again after the largest (`DefaultRecordBatch.incrementSequence`).
 pub(crate) fn next_sequence(sequence: i32) -> i32 {
     sequence.checked_add(1).unwrap_or(0)
@@ -245,6 +286,7 @@ pub(crate) fn next_sequence(sequence: i32) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::VERSION;
 
     fn batch(epoch: i16, sequence: i32, count: i32, offset: i64) -> BatchInfo {
         BatchInfo {
@@ -256,6 +298,7 @@ mod tests {
             base_sequence: sequence,
             transactional: false,
             control: None,
+            coordinator_epoch: -1,
             bytes: 100,
         }
     }
@@ -264,6 +307,7 @@ mod tests {
         BatchInfo {
             transactional: true,
             control: Some(kind),
+            coordinator_epoch: 3,
             base_sequence: -1,
             ..batch(epoch, -1, 1, offset)
         }
@@ -359,6 +403,89 @@ mod tests {
     }
 
     #[test]
+    fn after_a_marker_of_the_next_epoch_only_that_epoch_goes_on_and_from_zero() {
+        let mut producers = Producers::default();
+        let sent = BatchInfo {
+            transactional: true,
+            ..batch(0, 0, 3, 10)
+        };
+        producers.apply(&sent);
+        producers.apply(&marker(1, ControlKind::Commit, 13));
+        let delayed = BatchInfo {
+            base_sequence: 3,
+            ..sent
+        };
+        let producer = Producer {
+            id: ProducerId(1),
+            epoch: ProducerEpoch(0),
+        };
+        let current = ProducerEpoch(1);
+        check(
+            &producers,
+            delayed,
+            Err(ProducerError::InvalidEpoch { producer, current }),
+        );
+        check(&producers, batch(1, 3, 1, 0), gap(0, 3));
+        check(&producers, batch(1, 0, 1, 0), Ok(Verdict::New));
+    }
+
+    #[test]
+    fn a_marker_of_the_same_epoch_lets_the_sequence_go_on() {
+        let mut producers = Producers::default();
+        producers.apply(&BatchInfo {
+            transactional: true,
+            ..batch(0, 0, 3, 10)
+        });
+        producers.apply(&marker(0, ControlKind::Commit, 13));
+        check(&producers, batch(0, 0, 1, 0), gap(3, 0));
+        check(&producers, batch(0, 3, 1, 0), Ok(Verdict::New));
+    }
+
+    #[test]
+    fn the_sixth_batch_back_is_no_duplicate_any_more() {
+        let mut producers = Producers::default();
+        for i in 0..6 {
+            producers.apply(&batch(0, i, 1, i64::from(i)));
+        }
+        check(&producers, batch(0, 0, 1, 0), gap(6, 0));
+        let base_offset = Offset(1);
+        let timestamp = 1000;
+        check(
+            &producers,
+            batch(0, 1, 1, 0),
+            Ok(Verdict::Duplicate {
+                base_offset,
+                timestamp,
+            }),
+        );
+    }
+
+    #[test]
+    fn describes_what_it_remembers() {
+        let mut producers = Producers::default();
+        producers.apply(&BatchInfo {
+            transactional: true,
+            ..batch(4, 0, 3, 10)
+        });
+        let open = ProducerDescription {
+            producer: Producer {
+                id: ProducerId(1),
+                epoch: ProducerEpoch(4),
+            },
+            last_sequence: 2,
+            last_timestamp: Timestamp(1000),
+            coordinator_epoch: -1,
+            transaction_start: Some(Offset(10)),
+        };
+        assert_eq!(producers.describe(), [open]);
+        producers.apply(&marker(5, ControlKind::Commit, 13));
+        let described = producers.describe()[0];
+        assert_eq!(described.producer.epoch, ProducerEpoch(5));
+        assert_eq!((described.last_sequence, described.coordinator_epoch), (-1, 3));
+        assert_eq!(described.transaction_start, None);
+    }
+
+    #[test]
     fn what_is_written_reads_back() {
         let mut producers = Producers::default();
         for i in 0..9 {
@@ -375,11 +502,11 @@ mod tests {
         let mut out = Vec::new();
         producers.encode(&mut out);
         let mut input = Bytes::from(out.clone());
-        assert_eq!(Producers::decode(&mut input).as_ref(), Some(&producers));
+        assert_eq!(Producers::decode(&mut input, VERSION).as_ref(), Some(&producers));
         assert!(input.is_empty());
         for len in 0..out.len() {
             assert_eq!(
-                Producers::decode(&mut Bytes::copy_from_slice(&out[..len])),
+                Producers::decode(&mut Bytes::copy_from_slice(&out[..len]), VERSION),
                 None,
                 "cut at {len}"
             );

@@ -55,13 +55,33 @@ impl Engine {
         isolation: Isolation,
     ) -> Result<Read, ReadError> {
         let view = self.view(name)?;
+        loop {
+            if let Some(read) = self.read_once(&view, from, max_bytes, isolation)? {
+                return Ok(read);
+            }
+        }
+    }
+
+    /// `None` if the partition was compacted meanwhile: batches from before do not go with the aborted transactions of
+    /// after.
+    fn read_once(
+        &self,
+        view: &PartitionView,
+        from: Offset,
+        max_bytes: usize,
+        isolation: Isolation,
+    ) -> Result<Option<Read>, ReadError> {
+        let (watermarks, compactions) = {
+            let published = view.lock();
+            (published.watermarks, published.compactions)
+        };
         let Watermarks {
             log_start,
             last_stable,
             high_watermark,
-        } = view.watermarks();
+        } = watermarks;
         if from < log_start || from > high_watermark {
-            return Err(out_of_range(&view, from));
+            return Err(out_of_range(view, from));
         }
         let end = match isolation {
             Isolation::ReadUncommitted => high_watermark,
@@ -71,7 +91,7 @@ impl Engine {
         let mut taken = 0;
         let mut next = from.0;
         while next < end.0 && (batches.is_empty() || taken < max_bytes) {
-            let found = self.read_some(&view, next, end.0, max_bytes - taken.min(max_bytes))?;
+            let found = self.read_some(view, next, end.0, max_bytes - taken.min(max_bytes))?;
             let Some(after) = found.next else { break };
             let bytes: usize = found.batches.iter().map(Bytes::len).sum();
             if !batches.is_empty() && taken + bytes > max_bytes {
@@ -83,15 +103,21 @@ impl Engine {
         }
         let aborted = match isolation {
             Isolation::ReadUncommitted => Vec::new(),
-            Isolation::ReadCommitted => overlapping(&view.lock().aborted, from.0, next),
+            Isolation::ReadCommitted => {
+                let published = view.lock();
+                if published.compactions != compactions {
+                    return Ok(None);
+                }
+                overlapping(&published.aborted, from.0, next)
+            }
         };
-        Ok(Read {
+        Ok(Some(Read {
             batches,
             high_watermark,
             last_stable_offset: last_stable,
             log_start,
             aborted,
-        })
+        }))
     }
 
     /// Batches from the one that holds `from`, all from one place.
@@ -108,14 +134,22 @@ impl Engine {
             |published| published.locate(from, end, max_bytes),
             |place| match place {
                 Place::Nowhere => Ok(Found::default()),
-                Place::Memory(batches, next) => Ok(Found {
-                    batches: batches.clone(),
-                    next: Some(*next),
-                }),
-                Place::Wal(batch) => read_wal(batch).map(|read| Found::of(vec![read])),
+                Place::Memory(batches, next) => {
+                    self.counters.read_from_memory.add(batches.len() as u64);
+                    Ok(Found {
+                        batches: batches.clone(),
+                        next: Some(*next),
+                    })
+                }
+                Place::Wal(batch) => {
+                    self.counters.read_from_wal.add(1);
+                    read_wal(batch).map(|read| Found::of(vec![read]))
+                }
                 Place::Segment(segment) => {
                     let read = self.segments.read(view.id, segment, from, end, max_bytes);
-                    read.map(Found::of).map_err(Bad::Segment)
+                    let read = read.map_err(Bad::Segment)?;
+                    self.counters.read_from_segment.add(read.len() as u64);
+                    Ok(Found::of(read).or_go_on_at(segment.next))
                 }
             },
         )
@@ -276,6 +310,16 @@ impl Found {
     }
 }
 
+impl Found {
+    /// Where compaction left nothing, the next batch is further on.
+    fn or_go_on_at(self, next: i64) -> Self {
+        Self {
+            next: self.next.or(Some(next)),
+            ..self
+        }
+    }
+}
+
 /// Why a place could not be read; it may have moved.
 enum Bad {
     Segment(SegmentError),
@@ -288,7 +332,7 @@ impl Place {
             (Self::Wal(a), Self::Wal(b)) => {
                 a.position == b.position && a.file.header == b.file.header && a.file.slot == b.file.slot
             }
-            (Self::Segment(a), Self::Segment(b)) => a.base == b.base,
+            (Self::Segment(a), Self::Segment(b)) => (a.base, a.generation) == (b.base, b.generation),
             _ => false,
         }
     }

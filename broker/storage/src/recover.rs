@@ -40,7 +40,7 @@ use crate::{
 };
 
 /// The format of the data directory that this version writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const FORMAT_PATH: &str = "format";
 const LOCK_PATH: &str = "lock";
 /// Of the newest file, at once.
@@ -70,8 +70,9 @@ pub(crate) fn enter(disk: &dyn Disk) -> Result<Box<dyn DiskLock>, OpenError> {
                 supported: FORMAT,
             });
         }
-        Some(_) => {}
-        None => {
+        Some(FORMAT) => {}
+        // an earlier program must not read what this one is about to write
+        Some(_) | None => {
             let text = format!("{FORMAT_NAME} {FORMAT}\n");
             replace_file(disk, FORMAT_PATH, text.as_bytes()).map_err(cannot_write)?;
         }
@@ -383,6 +384,7 @@ impl<'a> Replay<'a> {
                 published.segments = log.segments;
                 published.aborted = log.aborted;
                 published.tail = self.tails.remove(&view.id).unwrap_or_default().into();
+                published.tail_bytes = published.tail.iter().map(|batch| u64::from(batch.len)).sum();
                 view.announce(&published);
                 states.push(log.state);
             }

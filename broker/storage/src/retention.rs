@@ -75,9 +75,9 @@ impl Engine {
         }
     }
 
-    fn remove(&self, id: PartitionId, segment: &SegmentMeta) -> io::Result<()> {
-        self.segments.forget(id, segment.base);
-        for path in [log_path(id, segment.base), index_path(id, segment.base)] {
+    pub(crate) fn remove(&self, id: PartitionId, segment: &SegmentMeta) -> io::Result<()> {
+        self.segments.forget(id, segment);
+        for path in [log_path(id, segment), index_path(id, segment)] {
             match self.disk.remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 Ok(()) | Err(_) => {}
@@ -130,6 +130,8 @@ mod tests {
             max_timestamp: *max_timestamp,
             created_ms: NOW.0 - 10,
             closed: true,
+            generation: 0,
+            horizon_ms: i64::MAX,
         };
         let mut log = PartitionLog {
             segments: (0..).zip(newest).map(segment).collect(),

@@ -116,6 +116,7 @@ impl Engine {
     /// Makes a new state the sealed one, and removes the topics that are gone with it.
     pub(crate) fn save(&self, sealer: &mut Sealer, state: LogState) -> io::Result<()> {
         checkpoint::save(&*self.disk, &state)?;
+        self.counters.checkpoints.add(1);
         let old = std::mem::replace(&mut sealer.state, state);
         for id in old
             .topics
@@ -150,12 +151,11 @@ impl Engine {
         };
         let mut published = view.lock();
         published.segments.clone_from(&log.segments);
-        while published
+        while let Some(sealed) = published
             .tail
-            .front()
-            .is_some_and(|batch| batch.next <= log.state.next_offset)
+            .pop_front_if(|batch| batch.next <= log.state.next_offset)
         {
-            published.tail.pop_front();
+            published.tail_bytes -= u64::from(sealed.len);
         }
     }
 }
@@ -268,6 +268,8 @@ impl<'a> Copy<'a> {
                 max_timestamp: i64::MIN,
                 created_ms: now,
                 closed: false,
+                generation: 0,
+                horizon_ms: i64::MAX,
             });
         }
         let mut len = segments.last()?.len;
@@ -282,7 +284,7 @@ impl<'a> Copy<'a> {
     fn append(&mut self, id: PartitionId, batches: &[(BatchInfo, Bytes)]) -> io::Result<()> {
         let partition = self.state.partition(id).ok_or(io::ErrorKind::NotFound)?;
         let segment = partition.segments.last_mut().expect("was made ready");
-        let path = log_path(id, segment.base);
+        let path = log_path(id, segment);
         let position = segment.len;
         for (info, _) in batches {
             segment.len += u64::from(info.bytes);

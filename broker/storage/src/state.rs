@@ -60,6 +60,8 @@ pub(crate) struct TopicState {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct PartitionLog {
     pub(crate) log_start: i64,
+    /// Below it the log is compacted: each key is there once.
+    pub(crate) clean_to: i64,
     pub(crate) state: PartitionState,
     pub(crate) aborted: Vec<AbortedTxn>,
     /// Sealed, in offset order.
@@ -141,7 +143,7 @@ impl LogState {
         }
     }
 
-    pub(crate) fn decode(input: &mut Bytes) -> Option<Self> {
+    pub(crate) fn decode(input: &mut Bytes, version: u32) -> Option<Self> {
         let mut state = Self {
             wal_from: take_u64(input)?,
             ..Self::default()
@@ -151,7 +153,7 @@ impl LogState {
             let topic = Topic::decode(id, &take_bytes(input)?)?;
             let count = take_u32(input)?;
             let partitions = (0..count)
-                .map(|_| PartitionLog::decode(input))
+                .map(|_| PartitionLog::decode(input, version))
                 .collect::<Option<_>>()?;
             state.topics.insert(id, TopicState { topic, partitions });
         }
@@ -180,6 +182,7 @@ impl PartitionLog {
 
     fn encode(&self, out: &mut Vec<u8>) {
         out.put_i64_le(self.log_start);
+        out.put_i64_le(self.clean_to);
         self.state.encode(out);
         encode_aborted(&self.aborted, out);
         put_len(out, self.segments.len());
@@ -188,16 +191,18 @@ impl PartitionLog {
         }
     }
 
-    fn decode(input: &mut Bytes) -> Option<Self> {
+    fn decode(input: &mut Bytes, version: u32) -> Option<Self> {
         let log_start = take_i64(input)?;
-        let state = PartitionState::decode(input)?;
+        let clean_to = if version < 2 { 0 } else { take_i64(input)? };
+        let state = PartitionState::decode(input, version)?;
         let aborted = decode_aborted(input)?;
         let count = take_u32(input)?;
         let segments = (0..count)
-            .map(|_| SegmentMeta::decode(input))
+            .map(|_| SegmentMeta::decode(input, version))
             .collect::<Option<_>>()?;
         Some(Self {
             log_start,
+            clean_to,
             state,
             aborted,
             segments,

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    path::PathBuf,
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
     time::Duration,
@@ -14,8 +15,8 @@ use rand::Rng;
 use tokio::sync::watch;
 
 use crate::{
-    AppendOrigin, Appended, AtomicGroup, Isolation, NewTopicSpec, Read, StateKey, StorageConfig, Ticket,
-    Topic, Watermarks,
+    AppendOrigin, Appended, AtomicGroup, Isolation, LEADER_EPOCH, NewTopicSpec, ProducerDescription, Read,
+    Space, StateKey, StorageConfig, StorageStats, Ticket, Topic, Watermarks,
     config::Drive,
     disk::{Disk, DiskLock},
     engine::{Engine, lock},
@@ -215,13 +216,47 @@ impl Storage {
         Ok(state.producers.open_transactions().collect())
     }
 
+    /// The producers that a partition remembers, durable or not yet: what `DescribeProducers` answers.
+    pub fn describe_producers(
+        &self,
+        partition: &TopicPartition,
+    ) -> Result<Vec<ProducerDescription>, UnknownPartition> {
+        let mut stage = self.engine().stage();
+        let (_, state) = stage.partition(partition)?;
+        Ok(state.producers.describe())
+    }
+
+    /// Where the records of a leader epoch end: there is one epoch, [`LEADER_EPOCH`], and `None` for any other.
+    pub fn end_offset_for_epoch(
+        &self,
+        partition: &TopicPartition,
+        epoch: i32,
+    ) -> Result<Option<Offset>, UnknownPartition> {
+        let watermarks = self.offsets(partition)?;
+        Ok((epoch == LEADER_EPOCH).then_some(watermarks.high_watermark))
+    }
+
+    /// The data directory.
+    pub fn log_dir(&self) -> PathBuf {
+        self.engine().disk.describe("")
+    }
+
+    /// Room on the file system of the data directory; `None` where that is unknown.
+    pub fn space(&self) -> std::io::Result<Option<Space>> {
+        self.engine().disk.space()
+    }
+
+    /// What the engine counts of its work, and its size now. Looks at every partition once: for a scrape, not for a loop.
+    pub fn stats(&self) -> StorageStats {
+        self.engine().stats()
+    }
+
     /// Bytes of a partition on disk: its segments, and its batches in the write-ahead log.
     pub fn size_bytes(&self, partition: &TopicPartition) -> Result<u64, UnknownPartition> {
         let view = self.engine().view(partition)?;
         let published = view.lock();
         let sealed: u64 = published.segments.iter().map(|segment| segment.len).sum();
-        let tail: u64 = published.tail.iter().map(|batch| u64::from(batch.len)).sum();
-        Ok(sealed + tail)
+        Ok(sealed + published.tail_bytes)
     }
 
     /// Records before that offset are no longer answered; their segments go with the next maintenance. Resolves to the

@@ -9,6 +9,7 @@ use std::{
     collections::VecDeque,
     io::{self, IoSlice},
     sync::{Arc, PoisonError},
+    time::Instant,
 };
 
 use crate::{
@@ -102,10 +103,15 @@ impl Engine {
             .map(|part| IoSlice::new(part))
             .collect();
         first.file.file.write_at(&slices, first.position)?;
-        match self.config.durability {
-            Durability::Fsync => first.file.file.sync(),
-            Durability::Os => Ok(()),
+        if self.config.durability == Durability::Fsync {
+            let started = Instant::now();
+            first.file.file.sync()?;
+            self.counters.syncs.note(started.elapsed());
         }
+        self.counters.written_groups.add(1);
+        let bytes: usize = slices.iter().map(|part| part.len()).sum();
+        self.counters.written_bytes.add(bytes as u64);
+        Ok(())
     }
 
     fn publish(&self, writer: &mut Writer, run: Vec<Pending>) {
@@ -127,6 +133,12 @@ impl Engine {
         match effect {
             Effect::Batch { view, batch, applied } => {
                 let (base, len) = (batch.base, batch.len as usize);
+                if !applied.control {
+                    self.counters.appended_batches.add(1);
+                    self.counters.appended_bytes.add(len as u64);
+                    let records = u64::try_from(batch.next - base).unwrap_or(0);
+                    self.counters.appended_records.add(records);
+                }
                 view.publish(batch, applied);
                 writer.remember(view, base, len);
             }

@@ -31,8 +31,20 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn sync_dir(&self, path: &str) -> io::Result<()>;
     /// Makes everything written so far durable, names too: cheaper than one call per file when there are many.
     fn sync_all(&self) -> io::Result<()>;
+    /// Room on the file system, if it is known.
+    fn space(&self) -> io::Result<Option<Space>> {
+        Ok(None)
+    }
     /// Takes the exclusive lock of the directory for this process, or says who has it.
     fn lock(&self, path: &str) -> io::Result<Result<Box<dyn DiskLock>, LockedBy>>;
+}
+
+/// Room on a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    pub total_bytes: u64,
+    /// What this user may still write.
+    pub usable_bytes: u64,
 }
 
 /// How to open a file.

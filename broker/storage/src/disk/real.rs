@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Disk, DiskFile, DiskLock, LockedBy, Mode};
+use super::{Disk, DiskFile, DiskLock, LockedBy, Mode, Space};
 
 /// `IOV_MAX` on Linux.
 const MAX_PARTS: usize = 1024;
@@ -89,6 +89,14 @@ impl Disk for RealDisk {
 
     fn sync_all(&self) -> io::Result<()> {
         Ok(rustix::fs::syncfs(File::open(&self.root)?)?)
+    }
+
+    fn space(&self) -> io::Result<Option<Space>> {
+        let found = rustix::fs::statvfs(&self.root)?;
+        Ok(Some(Space {
+            total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
+            usable_bytes: found.f_bavail.saturating_mul(found.f_frsize),
+        }))
     }
 
     fn lock(&self, path: &str) -> io::Result<Result<Box<dyn DiskLock>, LockedBy>> {

@@ -29,7 +29,8 @@ pub(crate) struct SegmentFiles {
     open: Mutex<Open>,
 }
 
-type Key = (PartitionId, i64);
+/// Partition, base offset and generation.
+type Key = (PartitionId, i64, u32);
 
 #[derive(Debug, Default)]
 struct Open {
@@ -87,6 +88,10 @@ impl SegmentFiles {
     ) -> Result<Vec<RecordBatch>, SegmentError> {
         let reader = self.reader(partition, segment)?;
         let mut position = reader.seek(|index| index.floor(from), |at| at.header.last_offset().0 >= from)?;
+        // compaction may have left nothing there
+        if position >= segment.len {
+            return Ok(Vec::new());
+        }
         let mut chunk = reader.chunk(position, max_bytes)?;
         let mut batches = Vec::new();
         let mut taken = 0;
@@ -150,7 +155,7 @@ impl SegmentFiles {
         let reader = self.reader(partition, segment)?;
         reader.seek(|_| None, |_| false)?;
         let content = lock(&reader.open.index).encode(segment.base);
-        let path = index_path(partition, segment.base);
+        let path = index_path(partition, segment);
         let written = self
             .disk
             .open(&path, Mode::Truncate)
@@ -159,19 +164,19 @@ impl SegmentFiles {
     }
 
     /// Forgets a file that is about to be removed.
-    pub(crate) fn forget(&self, partition: PartitionId, base: i64) {
-        lock(&self.open).segments.remove(&(partition, base));
+    pub(crate) fn forget(&self, partition: PartitionId, segment: &SegmentMeta) {
+        lock(&self.open).segments.remove(&key(partition, segment));
     }
 
     pub(crate) fn forget_topic(&self, topic: uuid::Uuid) {
         lock(&self.open)
             .segments
-            .retain(|(partition, _), _| partition.topic != topic);
+            .retain(|(partition, ..), _| partition.topic != topic);
     }
 
     fn reader(&self, partition: PartitionId, segment: &SegmentMeta) -> Result<Reader, SegmentError> {
-        let path = log_path(partition, segment.base);
-        let known = lock(&self.open).segments.get(&(partition, segment.base)).cloned();
+        let path = log_path(partition, segment);
+        let known = lock(&self.open).segments.get(&key(partition, segment)).cloned();
         let open = match known {
             Some(open) => open,
             None => self
@@ -196,7 +201,7 @@ impl SegmentFiles {
     ) -> io::Result<Arc<OpenSegment>> {
         let file = self.disk.open(path, Mode::Existing)?;
         let saved = if segment.closed {
-            Index::load(&*self.disk, &index_path(partition, segment.base), segment)
+            Index::load(&*self.disk, &index_path(partition, segment), segment)
         } else {
             None
         };
@@ -205,10 +210,10 @@ impl SegmentFiles {
         let mut open = lock(&self.open);
         if open
             .segments
-            .insert((partition, segment.base), opened.clone())
+            .insert(key(partition, segment), opened.clone())
             .is_none()
         {
-            open.order.push_back((partition, segment.base));
+            open.order.push_back(key(partition, segment));
         }
         while open.order.len() > MAX_OPEN {
             if let Some(oldest) = open.order.pop_front() {
@@ -217,6 +222,10 @@ impl SegmentFiles {
         }
         Ok(opened)
     }
+}
+
+fn key(partition: PartitionId, segment: &SegmentMeta) -> Key {
+    (partition, segment.base, segment.generation)
 }
 
 /// One segment, as far as the checkpoint says it goes.

@@ -6,7 +6,7 @@ mod index;
 use bytes::{BufMut, Bytes};
 
 use crate::{
-    codec::{take_i64, take_u8, take_u64},
+    codec::{take_i64, take_u8, take_u32, take_u64},
     partition::PartitionId,
 };
 
@@ -24,6 +24,10 @@ pub(crate) struct SegmentMeta {
     pub(crate) created_ms: i64,
     /// Nothing is added to it any more.
     pub(crate) closed: bool,
+    /// Part of its name: 0 as it was sealed, another number for every time that compaction wrote it anew.
+    pub(crate) generation: u32,
+    /// When the first of its tombstones may go; `i64::MAX` if there are none or they were not cleaned yet.
+    pub(crate) horizon_ms: i64,
 }
 
 impl SegmentMeta {
@@ -34,9 +38,11 @@ impl SegmentMeta {
         out.put_i64_le(self.max_timestamp);
         out.put_i64_le(self.created_ms);
         out.put_u8(u8::from(self.closed));
+        out.put_u32_le(self.generation);
+        out.put_i64_le(self.horizon_ms);
     }
 
-    pub(crate) fn decode(input: &mut Bytes) -> Option<Self> {
+    pub(crate) fn decode(input: &mut Bytes, version: u32) -> Option<Self> {
         Some(Self {
             base: take_i64(input)?,
             next: take_i64(input)?,
@@ -44,15 +50,24 @@ impl SegmentMeta {
             max_timestamp: take_i64(input)?,
             created_ms: take_i64(input)?,
             closed: take_u8(input)? != 0,
+            generation: if version < 2 { 0 } else { take_u32(input)? },
+            horizon_ms: if version < 2 { i64::MAX } else { take_i64(input)? },
         })
+    }
+
+    /// The name of its files, without the extension: Kafka's, and the generation behind it.
+    pub(crate) fn stem(&self) -> String {
+        match self.generation {
+            0 => format!("{:020}", self.base),
+            generation => format!("{:020}-{generation}", self.base),
+        }
     }
 }
 
-/// Kafka's name for the file of a segment.
-pub(crate) fn log_path(partition: PartitionId, base: i64) -> String {
-    format!("{}/{base:020}.log", partition.dir())
+pub(crate) fn log_path(partition: PartitionId, segment: &SegmentMeta) -> String {
+    format!("{}/{}.log", partition.dir(), segment.stem())
 }
 
-pub(crate) fn index_path(partition: PartitionId, base: i64) -> String {
-    format!("{}/{base:020}.index", partition.dir())
+pub(crate) fn index_path(partition: PartitionId, segment: &SegmentMeta) -> String {
+    format!("{}/{}.index", partition.dir(), segment.stem())
 }

@@ -620,3 +620,50 @@ fn a_stranger_may_not_claim_a_transaction_of_nobody_or_a_marker() {
     assert!(matches!(marker, AppendError::Invalid { .. }), "{marker}");
     assert_eq!(bench.storage.offsets(&t).unwrap().high_watermark, Offset(0));
 }
+
+#[test]
+fn says_what_it_counted_and_who_produced() {
+    let mut bench = Bench::new();
+    bench.create("t", 2, &[]);
+    let t = partition("t", 0);
+    let sent = records(3, 1).of(producer(7, 2), 0).transactional();
+    bench.append(&t, sent.build()).unwrap();
+    bench.append(&t, sent.build()).unwrap();
+    let described = bench.storage.describe_producers(&t).unwrap();
+    assert_eq!(described.len(), 1);
+    assert_eq!(described[0].producer, producer(7, 2));
+    assert_eq!(
+        (described[0].last_sequence, described[0].coordinator_epoch),
+        (2, -1)
+    );
+    assert_eq!(described[0].last_timestamp, Timestamp(START_MS + 2));
+    assert_eq!(described[0].transaction_start, Some(Offset(0)));
+    let group = AtomicGroup {
+        markers: vec![Marker {
+            coordinator_epoch: 4,
+            ..marker("t", 7, 3, Outcome::Commit)
+        }],
+        puts: Vec::new(),
+    };
+    bench.done(bench.storage.commit(group).unwrap()).unwrap();
+    let stats = bench.storage.stats();
+    assert_eq!((stats.appended_batches, stats.appended_records), (1, 3));
+    assert_eq!(stats.duplicate_batches, 1);
+    assert_eq!((stats.topics, stats.partitions, stats.segments), (1, 2, 0));
+    assert_eq!(stats.unsealed_bytes, bench.storage.size_bytes(&t).unwrap());
+    assert!(stats.syncs.count >= 3 && stats.written_bytes > stats.appended_bytes);
+    bench.storage.seal().unwrap();
+    bench.crash();
+    let described = bench.storage.describe_producers(&t).unwrap();
+    assert_eq!(described[0].producer, producer(7, 3));
+    assert_eq!(
+        (described[0].last_sequence, described[0].coordinator_epoch),
+        (-1, 4)
+    );
+    assert_eq!(described[0].transaction_start, None);
+    let stats = bench.storage.stats();
+    assert_eq!((stats.segments, stats.unsealed_bytes), (1, 0));
+    assert_eq!(stats.segment_bytes, bench.storage.size_bytes(&t).unwrap());
+    assert_eq!(bench.storage.end_offset_for_epoch(&t, 0), Ok(Some(Offset(4))));
+    assert_eq!(bench.storage.end_offset_for_epoch(&t, 1), Ok(None));
+}

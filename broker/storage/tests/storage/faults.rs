@@ -326,7 +326,7 @@ fn a_newer_format_is_refused() {
             error,
             OpenError::NewerFormat {
                 found: 7,
-                supported: 1,
+                supported: 2,
                 ..
             }
         ),
