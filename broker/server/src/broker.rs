@@ -38,7 +38,8 @@ use millstream_types::{Clock, TopicName};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::{BrokerSettings, InvalidSettings};
+use crate::{BrokerSettings, InvalidSettings, metrics::Metrics};
+
 pub use groups::{JoinError, Joined};
 pub use settings::AlterSettingsError;
 pub use transactions::{CommitOffsetsError, GroupOffsets, InitError, TransactionRequestError};
@@ -99,6 +100,7 @@ pub struct Broker {
     altering: tokio::sync::Mutex<()>,
     cluster_id: Uuid,
     recovery: Recovery,
+    metrics: Metrics,
 }
 
 const CLUSTER_ID_KEY: &[u8] = b"cluster-id";
@@ -126,6 +128,7 @@ impl Broker {
             settings: watch::Sender::new(Arc::new(settings)),
             altering: tokio::sync::Mutex::default(),
             recovery,
+            metrics: Metrics::default(),
         });
         groups::start_timer(&broker);
         Ok(broker)
@@ -151,6 +154,10 @@ impl Broker {
     /// Given to the data directory when it was made.
     pub fn cluster_id(&self) -> Uuid {
         self.cluster_id
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// What was found when the data directory was opened.

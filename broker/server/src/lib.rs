@@ -6,6 +6,7 @@
 mod api;
 mod broker;
 mod config;
+mod metrics;
 mod net;
 
 pub use broker::{
@@ -16,6 +17,7 @@ pub use config::{
     BrokerSettings, ConsumerGroupSettings, DynamicSettings, Endpoint, GroupSettings, InvalidProperties,
     InvalidSetting, InvalidSettings, read_properties,
 };
+pub use metrics::scrape;
 pub use millstream_broker_coordinator::{
     Assignment, CommittedOffset, InitProducerError, InvalidTimeout, MAX_TRANSACTION_TIMEOUT_MS, MemberId,
     MetadataTooLarge, TransactionError, UnknownMember,

@@ -171,7 +171,11 @@ impl LongPoll {
         };
         match read {
             Ok(read) => {
-                answer.bytes += read.batches.iter().map(Bytes::len).sum::<usize>();
+                let bytes = read.batches.iter().map(Bytes::len).sum::<usize>();
+                if let Ok(partition) = &wanted.partition {
+                    self.node.metrics().fetched(&partition.topic, bytes);
+                }
+                answer.bytes += bytes;
                 let aborted = (self.isolation == Isolation::ReadCommitted)
                     .then(|| read.aborted.iter().map(describe_aborted).collect());
                 data.with_high_watermark(read.high_watermark.0)
@@ -181,6 +185,7 @@ impl LongPoll {
                     .with_records(Some(join(read.batches)))
             }
             Err(code) => {
+                self.node.metrics().partition_error("Fetch", code);
                 answer.is_final = true;
                 data.with_error_code(code.code())
                     .with_high_watermark(-1)

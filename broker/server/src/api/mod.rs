@@ -33,6 +33,7 @@ use millstream_protocol::{
 };
 use tokio::sync::oneshot;
 
+use crate::metrics::RequestTimer;
 pub(crate) use node::{Advertised, Node};
 
 /// Every API of the port, by key. What `ApiVersions` answers is derived from it.
@@ -129,6 +130,7 @@ pub(crate) struct Outgoing {
     pub(crate) frame: Option<Bytes>,
     /// The next request of an API that goes one at a time waits for this to be dropped.
     _turn: Option<oneshot::Sender<()>>,
+    _timer: RequestTimer,
 }
 
 /// Why a request ends its connection: what follows in the stream cannot be trusted any more.
@@ -146,6 +148,19 @@ pub(crate) enum RequestError {
     Encode { key: i16, reason: String },
 }
 
+impl RequestError {
+    /// One word for each kind, for metrics.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Frame(_) => "frame",
+            Self::Malformed(_) => "malformed",
+            Self::UnknownApi { .. } => "unknown_api",
+            Self::UnsupportedVersion { .. } => "unsupported_version",
+            Self::Encode { .. } => "answer",
+        }
+    }
+}
+
 /// One connection, as the APIs see it.
 pub(crate) struct Session {
     node: Arc<Node>,
@@ -161,6 +176,10 @@ impl Session {
         }
     }
 
+    pub(crate) fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
     /// The first step of a request: when this returns, everything that depends on the order of arrival has happened.
     pub(crate) async fn start(&mut self, mut frame: Bytes) -> Result<Answer, RequestError> {
         let peek = RequestPeek::read(&frame)?;
@@ -173,6 +192,7 @@ impl Session {
             let (length, limit) = (frame.len(), row.max_bytes);
             return Err(FrameError::TooLarge { length, limit }.into());
         }
+        let timer = self.node.metrics().request(api_key(key), frame.len());
         let call = Call {
             node: self.node.clone(),
             version,
@@ -185,6 +205,7 @@ impl Session {
                 return Ok(ready(Ok(Outgoing {
                     frame: Some(frame),
                     _turn: None,
+                    _timer: timer,
                 }))
                 .boxed());
             }
@@ -193,15 +214,16 @@ impl Session {
         let header_version = api_key(key).request_header_version(version);
         let _header: RequestHeader = decode(&mut frame, header_version)?;
         let pending = (row.start)(call, frame).await?;
-        Ok(self.in_turn(row, pending))
+        Ok(self.in_turn(row, pending, timer))
     }
 
-    fn in_turn(&mut self, row: &Row, pending: Pending) -> Answer {
+    fn in_turn(&mut self, row: &Row, pending: Pending, timer: RequestTimer) -> Answer {
         if !row.one_at_a_time {
             return async {
                 Ok(Outgoing {
                     frame: pending.await?,
                     _turn: None,
+                    _timer: timer,
                 })
             }
             .boxed();
@@ -216,6 +238,7 @@ impl Session {
             Ok(Outgoing {
                 frame: pending.await?,
                 _turn: Some(turn),
+                _timer: timer,
             })
         }
         .boxed()

@@ -4,7 +4,7 @@ use millstream_broker_storage::Storage;
 use millstream_protocol::messages::{BrokerId, StrBytes};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Broker, BrokerSettings};
+use crate::{Broker, BrokerSettings, metrics::Metrics};
 
 /// This broker as clients see it: the one node of its cluster.
 pub(crate) struct Node {
@@ -32,6 +32,10 @@ impl Node {
 
     pub(super) fn settings(&self) -> Arc<BrokerSettings> {
         self.broker.settings()
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        self.broker.metrics()
     }
 
     pub(super) fn cluster_id(&self) -> StrBytes {

@@ -87,6 +87,7 @@ async fn append_topic(
             Some(name) => append(node, TopicPartition::new(name.clone(), partition), data).await,
         };
         if let Err(refusal) = &state {
+            node.metrics().partition_error("Produce", refusal.code);
             debug!(topic = topic.name.as_str(), partition, error = %refusal.code, "append refused");
         }
         partitions.push(PartitionAppend {

@@ -14,6 +14,18 @@ impl Broker {
         batch: Bytes,
         origin: AppendOrigin,
     ) -> Result<Ticket<Appended>, AppendError> {
+        let bytes = batch.len();
+        let ticket = self.append(partition, batch, origin)?;
+        self.metrics().appended(&partition.topic, bytes);
+        Ok(ticket)
+    }
+
+    fn append(
+        &self,
+        partition: &TopicPartition,
+        batch: Bytes,
+        origin: AppendOrigin,
+    ) -> Result<Ticket<Appended>, AppendError> {
         let transactional = BatchHeader::read(&batch)
             .filter(|header| header.attributes.is_transactional())
             .and_then(|header| header.producer());

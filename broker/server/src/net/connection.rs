@@ -62,6 +62,10 @@ impl Connection {
         self.peer
     }
 
+    pub(super) fn node(&self) -> Arc<Node> {
+        self.session.node().clone()
+    }
+
     pub(super) async fn run(mut self, shutdown: CancellationToken) -> Result<(), ConnectionError> {
         let mut idle_at = Instant::now() + self.idle_timeout;
         loop {
@@ -100,6 +104,7 @@ impl Connection {
         let Some(frame) = &answer.frame else {
             return Ok(());
         };
+        self.session.node().metrics().response(frame.len());
         timeout(self.idle_timeout, self.answers.write_all(frame))
             .await
             .map_err(|_| ConnectionError::Stuck)?

@@ -30,7 +30,7 @@ use crate::{
     Broker, BrokerSettings, Endpoint,
     api::{Advertised, Node},
 };
-use connection::Connection;
+use connection::{Connection, ConnectionError};
 
 /// Settings of the port.
 #[derive(Clone, Debug)]
@@ -194,6 +194,7 @@ impl Acceptor {
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {
+            self.node.metrics().connection_refused();
             warn!(%peer, "too many connections, closing the new one");
             return;
         };
@@ -208,9 +209,14 @@ impl Acceptor {
 
 /// A panic in here ends the task, and with it this connection, and nothing else.
 async fn serve_one(connection: Connection, slot: OwnedSemaphorePermit, shutdown: CancellationToken) {
-    let peer = connection.peer();
+    let (peer, node) = (connection.peer(), connection.node());
+    let _open = node.metrics().connection_opened();
     match connection.run(shutdown).await {
         Ok(()) => debug!(%peer, "connection closed"),
+        Err(ConnectionError::Request(error)) => {
+            node.metrics().invalid_request(error.reason());
+            debug!(%peer, %error, "connection ended");
+        }
         Err(error) => debug!(%peer, %error, "connection ended"),
     }
     drop(slot);

@@ -3,6 +3,7 @@
 
 mod client;
 mod hostile;
+mod metrics;
 mod records;
 mod topics;
 
