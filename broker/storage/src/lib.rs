@@ -26,6 +26,7 @@
 
 mod append;
 mod batch;
+mod changes;
 mod checkpoint;
 mod codec;
 mod commit;
@@ -52,6 +53,7 @@ mod wal;
 mod writer;
 
 pub use append::{AppendOrigin, Appended, LEADER_EPOCH};
+pub use changes::Changes;
 pub use commit::{AtomicGroup, Marker, StateKey};
 pub use config::{Drive, Durability, StorageConfig};
 pub use disk::{Disk, DiskFile, DiskLock, LockedBy, Mode, RealDisk, Space, sim};

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     batch::BatchInfo,
+    changes::Waiting,
     codec::{take_i64, take_u32},
     producer_state::{AbortedTxn, Producers},
     segment::SegmentMeta,
@@ -125,6 +126,7 @@ pub(crate) struct PartitionView {
     pub(crate) id: PartitionId,
     published: Mutex<Published>,
     watermarks: watch::Sender<Watermarks>,
+    pub(crate) waiting: Waiting,
 }
 
 #[derive(Debug, Default)]
@@ -151,6 +153,7 @@ impl PartitionView {
             id,
             published: Mutex::default(),
             watermarks: watch::Sender::new(Watermarks::default()),
+            waiting: Waiting::default(),
         }
     }
 
@@ -193,15 +196,19 @@ impl PartitionView {
     /// Readers that wait must look again: the partition was deleted or went offline.
     pub(crate) fn wake(&self) {
         self.watermarks.send_modify(|_| {});
+        self.waiting.wake();
     }
 
     pub(crate) fn announce(&self, published: &Published) {
         let now = published.watermarks;
-        self.watermarks.send_if_modified(|before| {
+        let moved = self.watermarks.send_if_modified(|before| {
             let moved = *before != now;
             *before = now;
             moved
         });
+        if moved {
+            self.waiting.wake();
+        }
     }
 }
 

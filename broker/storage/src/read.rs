@@ -46,6 +46,22 @@ enum Place {
     Nowhere,
 }
 
+/// How far a read goes for its batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    Memory,
+    Disk,
+}
+
+/// What came of one attempt to read.
+enum Attempt {
+    Done(Read),
+    /// The partition was compacted meanwhile: batches from before do not go with the aborted transactions of after.
+    Again,
+    /// The first batch is not in memory.
+    NeedsDisk,
+}
+
 impl Engine {
     pub(crate) fn read(
         &self,
@@ -56,21 +72,37 @@ impl Engine {
     ) -> Result<Read, ReadError> {
         let view = self.view(name)?;
         loop {
-            if let Some(read) = self.read_once(&view, from, max_bytes, isolation)? {
+            if let Attempt::Done(read) = self.read_once(&view, from, max_bytes, isolation, Reach::Disk)? {
                 return Ok(read);
             }
         }
     }
 
-    /// `None` if the partition was compacted meanwhile: batches from before do not go with the aborted transactions of
-    /// after.
+    pub(crate) fn read_from_memory(
+        &self,
+        name: &TopicPartition,
+        from: Offset,
+        max_bytes: usize,
+        isolation: Isolation,
+    ) -> Result<Option<Read>, ReadError> {
+        let view = self.view(name)?;
+        loop {
+            match self.read_once(&view, from, max_bytes, isolation, Reach::Memory)? {
+                Attempt::Done(read) => return Ok(Some(read)),
+                Attempt::Again => {}
+                Attempt::NeedsDisk => return Ok(None),
+            }
+        }
+    }
+
     fn read_once(
         &self,
         view: &PartitionView,
         from: Offset,
         max_bytes: usize,
         isolation: Isolation,
-    ) -> Result<Option<Read>, ReadError> {
+        reach: Reach,
+    ) -> Result<Attempt, ReadError> {
         let (watermarks, compactions) = {
             let published = view.lock();
             (published.watermarks, published.compactions)
@@ -91,7 +123,10 @@ impl Engine {
         let mut taken = 0;
         let mut next = from.0;
         while next < end.0 && (batches.is_empty() || taken < max_bytes) {
-            let found = self.read_some(view, next, end.0, max_bytes - taken.min(max_bytes))?;
+            let found = self.read_some(view, next, end.0, max_bytes - taken.min(max_bytes), reach)?;
+            if found.is_on_disk && batches.is_empty() {
+                return Ok(Attempt::NeedsDisk);
+            }
             let Some(after) = found.next else { break };
             let bytes: usize = found.batches.iter().map(Bytes::len).sum();
             if !batches.is_empty() && taken + bytes > max_bytes {
@@ -106,12 +141,12 @@ impl Engine {
             Isolation::ReadCommitted => {
                 let published = view.lock();
                 if published.compactions != compactions {
-                    return Ok(None);
+                    return Ok(Attempt::Again);
                 }
                 overlapping(&published.aborted, from.0, next)
             }
         };
-        Ok(Some(Read {
+        Ok(Attempt::Done(Read {
             batches,
             high_watermark,
             last_stable_offset: last_stable,
@@ -127,6 +162,7 @@ impl Engine {
         from: i64,
         end: i64,
         max_bytes: usize,
+        reach: Reach,
     ) -> Result<Found, ReadError> {
         self.locate_and(
             view,
@@ -139,8 +175,13 @@ impl Engine {
                     Ok(Found {
                         batches: batches.clone(),
                         next: Some(*next),
+                        is_on_disk: false,
                     })
                 }
+                Place::Wal(_) | Place::Segment(_) if reach == Reach::Memory => Ok(Found {
+                    is_on_disk: true,
+                    ..Found::default()
+                }),
                 Place::Wal(batch) => {
                     self.counters.read_from_wal.add(1);
                     read_wal(batch).map(|read| Found::of(vec![read]))
@@ -299,6 +340,8 @@ struct Found {
     batches: Vec<Bytes>,
     /// The offset after them; `None` if there are none.
     next: Option<i64>,
+    /// They are further away than the read may reach.
+    is_on_disk: bool,
 }
 
 impl Found {
@@ -306,6 +349,7 @@ impl Found {
         Self {
             next: batches.last().map(|batch| batch.next_offset().0),
             batches: batches.into_iter().map(RecordBatch::into_bytes).collect(),
+            is_on_disk: false,
         }
     }
 }

@@ -13,10 +13,11 @@ use bytes::Bytes;
 use millstream_types::{Clock, Offset, Producer, Timestamp, TopicName, TopicPartition};
 use rand::Rng;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::{
-    AppendOrigin, Appended, AtomicGroup, Isolation, LEADER_EPOCH, NewTopicSpec, ProducerDescription, Read,
-    Space, StateKey, StorageConfig, StorageStats, Ticket, Topic, Watermarks,
+    AppendOrigin, Appended, AtomicGroup, Changes, Isolation, LEADER_EPOCH, NewTopicSpec, ProducerDescription,
+    Read, Space, StateKey, StorageConfig, StorageStats, Ticket, Topic, Watermarks,
     config::Drive,
     disk::{Disk, DiskLock},
     engine::{Engine, lock},
@@ -94,6 +95,12 @@ impl Storage {
 
     pub fn topic(&self, name: &TopicName) -> Option<Arc<Topic>> {
         self.engine().topics().get(name).map(|entry| entry.topic.clone())
+    }
+
+    pub fn topic_of_id(&self, id: Uuid) -> Option<Arc<Topic>> {
+        let topics = self.engine().topics();
+        let entry = topics.values().find(|entry| entry.topic.id == id);
+        entry.map(|entry| entry.topic.clone())
     }
 
     pub fn create_topic(&self, spec: NewTopicSpec) -> Result<Ticket<Arc<Topic>>, TopicError> {
@@ -180,6 +187,18 @@ impl Storage {
         self.engine().read(partition, from, max_bytes, isolation)
     }
 
+    /// The same, if nothing must be looked for on disk: it never blocks. `None` if the batch that holds `from` is there only.
+    pub fn read_from_memory(
+        &self,
+        partition: &TopicPartition,
+        from: Offset,
+        max_bytes: usize,
+        isolation: Isolation,
+    ) -> Result<Option<Read>, ReadError> {
+        self.engine()
+            .read_from_memory(partition, from, max_bytes, isolation)
+    }
+
     pub fn offsets(&self, partition: &TopicPartition) -> Result<Watermarks, UnknownPartition> {
         Ok(self.engine().view(partition)?.watermarks())
     }
@@ -204,6 +223,14 @@ impl Storage {
     /// Changes whenever the watermarks move, and when the partition is deleted or goes offline: look again then.
     pub fn watch(&self, partition: &TopicPartition) -> Result<watch::Receiver<Watermarks>, UnknownPartition> {
         Ok(self.engine().view(partition)?.watch())
+    }
+
+    /// For those who wait for any of many partitions; unknown ones are left out.
+    pub fn changes<'a>(&self, partitions: impl IntoIterator<Item = &'a TopicPartition>) -> Changes {
+        let views = partitions
+            .into_iter()
+            .filter_map(|name| self.engine().view(name).ok());
+        Changes::of(views)
     }
 
     /// The producers with an open transaction in a partition, with the offset where it began, durable or not yet.

@@ -13,6 +13,7 @@ mod describe_cluster;
 mod errors;
 mod fetch;
 mod find_coordinator;
+mod frame;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
@@ -34,6 +35,7 @@ use millstream_protocol::{
 use tokio::sync::oneshot;
 
 use crate::metrics::RequestTimer;
+pub(crate) use frame::Frame;
 pub(crate) use node::{Advertised, Node};
 
 /// Every API of the port, by key. What `ApiVersions` answers is derived from it.
@@ -109,6 +111,8 @@ trait Handle: Request<Response: Send> + Send + 'static {
 enum Reply<R> {
     Now(R),
     Later(BoxFuture<'static, R>),
+    /// One that is encoded already.
+    Frame(BoxFuture<'static, Frame>),
     /// The client wants none (`acks=0`).
     Nothing,
 }
@@ -121,13 +125,13 @@ struct Call {
 }
 
 /// The frame of an answer, as soon as it is there.
-type Pending = BoxFuture<'static, Result<Option<Bytes>, RequestError>>;
+type Pending = BoxFuture<'static, Result<Option<Frame>, RequestError>>;
 /// [`Pending`] for a connection.
 pub(crate) type Answer = BoxFuture<'static, Result<Outgoing, RequestError>>;
 
 /// An answer that is to be written, and then dropped.
 pub(crate) struct Outgoing {
-    pub(crate) frame: Option<Bytes>,
+    pub(crate) frame: Option<Frame>,
     /// The next request of an API that goes one at a time waits for this to be dropped.
     _turn: Option<oneshot::Sender<()>>,
     _timer: RequestTimer,
@@ -254,6 +258,7 @@ async fn start<R: Handle>(call: Call, mut body: Bytes) -> Result<Pending, Reques
     Ok(match request.handle(call).await {
         Reply::Now(response) => ready(encode(&response)).boxed(),
         Reply::Later(response) => async move { encode(&response.await) }.boxed(),
+        Reply::Frame(frame) => async move { Ok(Some(frame.await)) }.boxed(),
         Reply::Nothing => ready(Ok(None)).boxed(),
     })
 }
@@ -263,7 +268,7 @@ fn encode<R: Encodable>(
     version: i16,
     correlation_id: i32,
     response: &R,
-) -> Result<Bytes, RequestError> {
+) -> Result<Frame, RequestError> {
     let refused = |reason: String| RequestError::Encode { key, reason };
     let header = ResponseHeader::default().with_correlation_id(correlation_id);
     let header_version = api_key(key).response_header_version(version);
@@ -278,7 +283,7 @@ fn encode<R: Encodable>(
         .map_err(|e| refused(e.to_string()))?;
     let length = i32::try_from(frame.len() - SIZE_BYTES).map_err(|e| refused(e.to_string()))?;
     frame[..SIZE_BYTES].copy_from_slice(&length.to_be_bytes());
-    Ok(frame.freeze())
+    Ok(frame.freeze().into())
 }
 
 /// The key of a row.

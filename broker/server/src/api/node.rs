@@ -4,6 +4,7 @@ use millstream_broker_storage::Storage;
 use millstream_protocol::messages::{BrokerId, StrBytes};
 use tokio_util::sync::CancellationToken;
 
+use super::fetch::Fetches;
 use crate::{Broker, BrokerSettings, metrics::Metrics};
 
 /// This broker as clients see it: the one node of its cluster.
@@ -12,6 +13,7 @@ pub(crate) struct Node {
     pub(super) advertised: Advertised,
     /// Long polls end with it.
     pub(super) shutdown: CancellationToken,
+    pub(super) fetches: Fetches,
 }
 
 impl Node {
@@ -19,11 +21,17 @@ impl Node {
     pub(super) const ID: BrokerId = BrokerId(1);
 
     pub(crate) fn new(broker: Arc<Broker>, advertised: Advertised, shutdown: CancellationToken) -> Self {
+        let fetches = Fetches::new(broker.settings().max_fetch_sessions);
         Self {
             broker,
             advertised,
             shutdown,
+            fetches,
         }
+    }
+
+    pub(super) fn now_ms(&self) -> i64 {
+        self.broker.clock().now().0
     }
 
     pub(super) fn storage(&self) -> &Storage {

@@ -1,5 +1,6 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use bytes::Buf;
 use futures::{StreamExt, stream::FuturesOrdered};
 use tokio::{
     io::AsyncWriteExt,
@@ -16,6 +17,8 @@ use crate::api::{Answer, Node, Outgoing, RequestError, Session};
 
 /// Requests of one connection that are worked on at the same time. Clients keep 5 in flight, few more than 100.
 const MAX_IN_FLIGHT: usize = 128;
+/// How long a client may not read anything while answers wait for it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a connection may take for the answers it owes when the server stops.
 pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -100,14 +103,17 @@ impl Connection {
     }
 
     async fn write(&mut self, answer: Result<Outgoing, RequestError>) -> Result<(), ConnectionError> {
-        let answer = answer?;
-        let Some(frame) = &answer.frame else {
+        let mut answer = answer?;
+        let Some(mut frame) = answer.frame.take() else {
             return Ok(());
         };
         self.session.node().metrics().response(frame.len());
-        timeout(self.idle_timeout, self.answers.write_all(frame))
-            .await
-            .map_err(|_| ConnectionError::Stuck)?
-            .map_err(ConnectionError::Write)
+        while frame.has_remaining() {
+            timeout(WRITE_TIMEOUT, self.answers.write_buf(&mut frame))
+                .await
+                .map_err(|_| ConnectionError::Stuck)?
+                .map_err(ConnectionError::Write)?;
+        }
+        Ok(())
     }
 }

@@ -2,14 +2,16 @@ use std::{future::Future, net::SocketAddr, time::Duration};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use millstream_protocol::messages::{
-    ApiKey, CreateTopicsRequest, Decodable, Encodable, Request, RequestHeader, ResponseHeader, StrBytes,
-    TopicName, create_topics_request::CreatableTopic,
+    ApiKey, CreateTopicsRequest, Decodable, Encodable, MetadataRequest, Request, RequestHeader,
+    ResponseHeader, StrBytes, TopicName, create_topics_request::CreatableTopic,
+    metadata_request::MetadataRequestTopic,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
+use uuid::Uuid;
 
 /// A deadline for whatever a test waits for.
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
@@ -93,6 +95,14 @@ impl Client {
             .ask(&CreateTopicsRequest::default().with_topics(vec![topic]), 7)
             .await;
         assert_eq!(answer.topics[0].error_code, 0, "{answer:?}");
+    }
+}
+
+impl Client {
+    pub(crate) async fn topic_id(&mut self, name: &str) -> Uuid {
+        let topic = MetadataRequestTopic::default().with_name(Some(topic_name(name)));
+        let request = MetadataRequest::default().with_topics(Some(vec![topic]));
+        self.ask(&request, 12).await.topics[0].topic_id
     }
 }
 

@@ -1,10 +1,10 @@
 use bytes::Bytes;
-pub(crate) use millstream_protocol::messages::FetchRequest;
+pub(crate) use millstream_protocol::messages::{FetchRequest, ProduceRequest};
 use millstream_protocol::{
     ErrorCode,
     batch::{BatchBuilder, Compression, RecordBatch, split},
     messages::{
-        ListOffsetsRequest, MetadataRequest, ProduceRequest,
+        ListOffsetsRequest, MetadataRequest,
         fetch_request::{FetchPartition, FetchTopic},
         list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
         metadata_request::MetadataRequestTopic,
@@ -284,17 +284,6 @@ async fn a_fetch_without_waiting_lists_every_partition() {
         ErrorCode::OffsetOutOfRange.code(),
         "at once, not after the wait"
     );
-}
-
-#[tokio::test]
-async fn a_fetch_session_is_refused() {
-    let (_server, mut client) = server_with_topic().await;
-    let answer = client
-        .ask(&fetch("t", 0, 0, 0).with_session_id(5).with_session_epoch(1), 12)
-        .await;
-    assert_eq!(answer.error_code, ErrorCode::FetchSessionIdNotFound.code());
-    let answer = client.ask(&fetch("t", 0, 0, 0).with_session_epoch(-1), 12).await;
-    assert_eq!((answer.error_code, answer.session_id), (0, 0));
 }
 
 #[tokio::test]

@@ -1,9 +1,15 @@
 //! What a caller may rely on when nothing goes wrong, and after a restart.
 
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Waker},
+};
+
 use bytes::Bytes;
 use millstream_broker_storage::{
-    AppendError, AppendOrigin, AtomicGroup, DeleteRecordsError, Isolation, Marker, Outcome, ProducerError,
-    ReadError, StateKey, TopicError, UnknownPartition, Watermarks,
+    AppendError, AppendOrigin, AtomicGroup, Changes, DeleteRecordsError, Isolation, Marker, Outcome,
+    ProducerError, ReadError, StateKey, TopicError, UnknownPartition, Watermarks,
 };
 use millstream_protocol::batch::{Compression, ControlRecord};
 use millstream_types::{Offset, ProducerId, Timestamp};
@@ -599,6 +605,48 @@ fn a_watcher_hears_of_every_move() {
     let ticket = bench.storage.commit(commit).unwrap();
     bench.done(ticket).unwrap();
     assert_eq!(watch.borrow_and_update().last_stable, Offset(3));
+}
+
+#[test]
+fn one_waiter_hears_of_many_partitions_and_misses_nothing() {
+    let bench = Bench::new();
+    bench.create("t", 3, &[]);
+    let all = [0, 1, 2, 9].map(|index| partition("t", index));
+    let changes = bench.storage.changes(&all);
+    let hears = |changes: &Changes| {
+        let mut context = Context::from_waker(Waker::noop());
+        pin!(changes.changed()).poll(&mut context).is_ready()
+    };
+    assert!(!hears(&changes));
+    bench.append(&all[1], records(1, 1).build()).unwrap();
+    bench.append(&all[2], records(1, 1).build()).unwrap();
+    assert!(hears(&changes), "what happened before the wait");
+    assert!(!hears(&changes), "once");
+    let other = bench.storage.changes(&all[..1]);
+    let ticket = bench.storage.delete_topic(&name("t")).unwrap();
+    bench.done(ticket).unwrap();
+    assert!(hears(&changes) && hears(&other), "of a deletion too");
+}
+
+#[test]
+fn a_read_from_memory_ends_where_the_disk_would_be_needed() {
+    let bench = Bench::new();
+    bench.create("t", 1, &[]);
+    let t = partition("t", 0);
+    let from_memory = |from| {
+        let read = bench
+            .storage
+            .read_from_memory(&t, Offset(from), 1 << 20, Isolation::ReadUncommitted)
+            .unwrap();
+        read.map(|read| read.batches.len())
+    };
+    bench.append(&t, records(2, 1).build()).unwrap();
+    bench.append(&t, records(2, 1).build()).unwrap();
+    assert_eq!((from_memory(0), from_memory(2)), (Some(2), Some(1)));
+    bench.storage.seal().unwrap();
+    bench.append(&t, records(2, 1).build()).unwrap();
+    assert_eq!(from_memory(0), None, "it is in a segment");
+    assert_eq!((from_memory(4), from_memory(6)), (Some(1), Some(0)));
 }
 
 #[test]
