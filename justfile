@@ -30,6 +30,14 @@ codegen:
 deny:
     cargo deny check
 
+# real clients against the broker (`just compat java` runs one)
+compat *clients:
+    tests/compat/run.sh ours {{clients}}
+
+# the same scenarios against Apache Kafka: whether the suite itself is right
+compat-kafka *clients:
+    tests/compat/run.sh kafka {{clients}}
+
 # durable append and sealed read against raw system calls
 bench-storage:
     cargo bench -p millstream-broker-storage

@@ -9,6 +9,8 @@ step() { printf '\n== %s\n' "$*" >&2; }
 
 step "foreign clients for the end-to-end tests"
 . tests/e2e/clients.sh
+step "real clients for the compatibility suite"
+. tests/compat/setup.sh
 
 step "format"
 cargo fmt --all --check
