@@ -2,7 +2,7 @@
 //! order of the calls and is on its way to the disk.
 
 use bytes::Bytes;
-use millstream_protocol::batch::{BatchError, BatchHeader, RecordBatch};
+use millstream_protocol::batch::{BatchError, BatchHeader, Compression, RecordBatch};
 use millstream_types::{Offset, Timestamp, TopicPartition};
 
 use crate::{
@@ -47,12 +47,42 @@ impl Engine {
         bytes: Bytes,
         origin: AppendOrigin,
     ) -> Result<Ticket<Appended>, AppendError> {
-        let batch = RecordBatch::parse(bytes)?;
+        let mut batch = RecordBatch::parse(bytes)?;
+        let topic = self
+            .topics()
+            .get(&partition.topic)
+            .map(|entry| entry.topic.clone());
+        let config = topic.as_ref().map(|topic| &topic.config);
+        let compacted = config.is_some_and(|config| config.cleanup.compact);
         if origin == AppendOrigin::Client {
             check_attributes(batch.header())?;
+        }
+        if let Some(config) = config {
+            check_size(partition, batch.bytes().len(), config)?;
+        }
+        if compacted {
+            batch.validate_keyed_records()?;
+        } else if origin == AppendOrigin::Client {
             batch.validate_records()?;
         }
+        if let Some((codec, level)) = config.and_then(|config| config.compression) {
+            batch = self.recompress(batch, codec, level)?;
+        }
         self.accept(partition, batch)
+    }
+
+    /// Outside of all locks: it takes as long as the codec does.
+    fn recompress(
+        &self,
+        batch: RecordBatch,
+        codec: Compression,
+        level: Option<i32>,
+    ) -> Result<RecordBatch, AppendError> {
+        if batch.header().attributes.compression()? == codec {
+            return Ok(batch);
+        }
+        self.counters.recompressed_batches.add(1);
+        Ok(batch.recompress(codec, level)?)
     }
 
     fn accept(&self, name: &TopicPartition, batch: RecordBatch) -> Result<Ticket<Appended>, AppendError> {
@@ -159,20 +189,25 @@ pub(crate) fn check_online(view: &PartitionView) -> Result<(), PartitionOffline>
     }
 }
 
+fn check_size(name: &TopicPartition, size: usize, config: &TopicConfig) -> Result<(), AppendError> {
+    let max = config.max_message_bytes;
+    if size <= max {
+        return Ok(());
+    }
+    Err(AppendError::TooLarge {
+        topic: name.topic.clone(),
+        size,
+        max,
+    })
+}
+
 fn check_limits(
     name: &TopicPartition,
     info: &BatchInfo,
     config: &TopicConfig,
     now: Timestamp,
 ) -> Result<(), AppendError> {
-    let (size, max) = (info.bytes as usize, config.max_message_bytes);
-    if size > max {
-        return Err(AppendError::TooLarge {
-            topic: name.topic.clone(),
-            size,
-            max,
-        });
-    }
+    check_size(name, info.bytes as usize, config)?;
     let timestamp = info.max_timestamp;
     let too_early = now.0.saturating_sub(timestamp) > config.timestamp_before_max_ms;
     let too_late = timestamp.saturating_sub(now.0) > config.timestamp_after_max_ms;
@@ -196,6 +231,7 @@ impl From<BatchError> for AppendError {
             | BatchError::InvalidCount { .. }
             | BatchError::UnknownCompression { .. }
             | BatchError::Decompress { .. }
+            | BatchError::Compress { .. }
             | BatchError::TooLarge { .. }
             | BatchError::InvalidRecord { .. }
             | BatchError::InvalidControlRecord

@@ -16,6 +16,9 @@ pub struct StorageConfig {
     pub maintain_every_ms: u64,
     /// A partition forgets a producer that was silent for that long (`producer.id.expiration.ms`).
     pub producer_id_expiration_ms: i64,
+    /// Keys that compaction holds in memory at once, 28 bytes each at the most; a partition with more of them is compacted
+    /// in several rounds.
+    pub compaction_keys: usize,
     pub drive: Drive,
     /// Topic ids and salts come from here; `None` takes the system's randomness. For simulations, which take another seed
     /// for every start: with the salts of an earlier one, frames that a crash took back would pass again.
@@ -34,11 +37,14 @@ pub enum Durability {
 /// Who does the work behind the calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drive {
-    /// Two threads of the engine: the writer and the sealer.
+    /// Threads of the engine: the writer, the sealer and the cleaner.
     Threads,
     /// The caller, by `Storage::step` and `Storage::maintain`: everything happens in one thread and in a fixed order.
     Manual,
 }
+
+/// As many as a hash map takes without growing beyond 50 MB.
+const COMPACTION_KEYS: usize = (1 << 21) / 8 * 7;
 
 impl Default for StorageConfig {
     fn default() -> Self {
@@ -50,6 +56,7 @@ impl Default for StorageConfig {
             seal_after_ms: 600_000,
             maintain_every_ms: 10_000,
             producer_id_expiration_ms: 86_400_000,
+            compaction_keys: COMPACTION_KEYS,
             drive: Drive::Threads,
             seed: None,
         }

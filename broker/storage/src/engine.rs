@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::{
     StorageConfig,
+    compact::Cleaner,
     config::Drive,
     disk::Disk,
     error::{UnknownPartition, WriteError},
@@ -50,6 +51,11 @@ pub(crate) struct Engine {
     pub(crate) sealing: Mutex<()>,
     pub(crate) sealing_fails: AtomicBool,
     pub(crate) bell: Bell,
+    /// Held by whoever compacts.
+    pub(crate) cleaner: Mutex<Cleaner>,
+    pub(crate) cleaner_bell: Bell,
+    /// Of the next compacted segment; never used twice.
+    pub(crate) next_generation: AtomicU32,
     pub(crate) segments: SegmentFiles,
     pub(crate) counters: Counters,
     /// Topic ids come from here.
@@ -81,6 +87,9 @@ impl Engine {
         Self {
             segments: SegmentFiles::new(disk.clone()),
             bell: Bell::default(),
+            cleaner: Mutex::default(),
+            cleaner_bell: Bell::default(),
+            next_generation: AtomicU32::new(found.sealer.state.last_generation() + 1),
             counters: Counters::default(),
             sealing: Mutex::new(()),
             topic_defaults: Mutex::default(),

@@ -18,6 +18,8 @@ pub enum OpenError {
         found: u32,
         supported: u32,
     },
+    #[error("'{dir}' is no data directory: check its name")]
+    NoDataDirectory { dir: PathBuf },
     #[error(
         "data directory '{dir}' cannot be written: check that it exists and that this user may write there"
     )]

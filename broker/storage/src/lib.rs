@@ -3,11 +3,13 @@
 //! A record's way: [`Storage::append`] checks its batch, gives it an offset and queues it (`append.rs`, `stage.rs`); the
 //! writer thread gathers all that is queued into one write and one fsync, then moves the high watermarks (`writer.rs`);
 //! when the file of the write-ahead log is full, the sealer copies it into segments and writes a checkpoint
-//! (`sealer.rs`); retention removes old segments (`retention.rs`). `recover.rs` is the way back after a crash.
+//! (`sealer.rs`); retention removes old segments (`retention.rs`), compaction writes them anew with the last record of each
+//! key (`compact/`). `recover.rs` is the way back after a crash, `verify.rs` reads all of it and says what is wrong.
 //!
 //! Invariants
 //! - Acknowledged means durable: a ticket resolves, and a high watermark moves, only after the fsync.
-//! - The order of calls is the order of offsets is the order on disk; offsets have no gaps.
+//! - The order of calls is the order of offsets is the order on disk; offsets never change, and have no gaps but those
+//!   that compaction leaves.
 //! - An atomic group is in the log as a whole or not at all.
 //! - After a failed write or fsync nothing is acknowledged any more, until a restart has read the disk again.
 //! - Recovery reads the checkpoint and the files that are not sealed, however much data there is.
@@ -21,8 +23,8 @@
 //!    topics/<topic id>/<partition>/<base offset>[-<generation>].log, .index
 //! ```
 //!
-//! Deliberately absent: replication, compaction (a compacted topic keeps all its records for now), sockets and the
-//! rules of groups and transactions: who may end a transaction is the coordinator's decision, here it is written.
+//! Deliberately absent: replication, sockets, and the rules of groups and transactions: who may end a transaction is the
+//! coordinator's decision, here it is written.
 
 mod append;
 mod batch;
@@ -30,6 +32,7 @@ mod changes;
 mod checkpoint;
 mod codec;
 mod commit;
+mod compact;
 mod config;
 mod disk;
 mod engine;
@@ -49,6 +52,7 @@ mod ticket;
 mod topic;
 mod topic_config;
 mod topic_ops;
+mod verify;
 mod wal;
 mod writer;
 
@@ -70,3 +74,4 @@ pub use storage::{Recovery, Storage};
 pub use ticket::Ticket;
 pub use topic::{MAX_PARTITIONS, NewTopicSpec, Topic};
 pub use topic_config::{Cleanup, TimestampType, TopicConfig};
+pub use verify::{Finding, Severity, Verification, verify};

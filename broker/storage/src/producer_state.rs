@@ -58,6 +58,14 @@ struct Sent {
     timestamp: i64,
 }
 
+/// What of a producer the log must keep, so that its state can be found in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LastBatch {
+    /// Of its last batch of records in its present epoch.
+    pub(crate) base_offset: Option<i64>,
+    pub(crate) epoch: i16,
+}
+
 /// What to do with a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -186,6 +194,16 @@ impl Producers {
             };
             (producer, Offset(*offset))
         })
+    }
+
+    /// The last batch of each producer.
+    pub(crate) fn last_batches(&self) -> HashMap<i64, LastBatch> {
+        let last = |(id, entry): (&i64, &Entry)| {
+            let base_offset = entry.window.back().map(|sent| sent.base_offset);
+            let epoch = entry.epoch;
+            (*id, LastBatch { base_offset, epoch })
+        };
+        self.entries.iter().map(last).collect()
     }
 
     /// All producers that are remembered, by id.

@@ -134,6 +134,9 @@ pub(crate) fn recover(
     if let Err(error) = sweep(&**disk, [&sealed, &replay.state]) {
         tracing::warn!(%error, "files of deleted topics were not removed; the next start tries again");
     }
+    if let Err(error) = sweep_segments(&**disk, &sealed) {
+        tracing::warn!(%error, "files of replaced segments were not removed; the next start tries again");
+    }
     let recovery = Recovery {
         took: started.elapsed(),
         topics: replay.state.topics.len(),
@@ -143,6 +146,49 @@ pub(crate) fn recover(
         torn_tail: replay.torn,
     };
     Ok((replay.into_recovered(sealed, pool, config, random), recovery))
+}
+
+/// The same, to look only: nothing is made, and nothing changes but the lock.
+pub(crate) fn enter_to_read(disk: &dyn Disk) -> Result<Box<dyn DiskLock>, OpenError> {
+    let dir = || disk.describe("");
+    match read_format(disk)? {
+        Some(found) if found > FORMAT => {
+            return Err(OpenError::NewerFormat {
+                dir: dir(),
+                found,
+                supported: FORMAT,
+            });
+        }
+        Some(_) => {}
+        None => {
+            return Err(OpenError::NoDataDirectory { dir: dir() });
+        }
+    }
+    let lock = disk.lock(LOCK_PATH);
+    let lock = lock.map_err(|source| OpenError::Unwritable { dir: dir(), source })?;
+    lock.map_err(|by| OpenError::Locked {
+        dir: dir(),
+        pid: by.pid,
+    })
+}
+
+/// Removes segments that the checkpoint does not name: what was replaced by it, or what did not get that far. It is
+/// durable, so nothing can name them later; `enter` synced its directory.
+fn sweep_segments(disk: &dyn Disk, sealed: &LogState) -> io::Result<()> {
+    for topic in sealed.topics.values() {
+        for (index, log) in (0..).zip(&topic.partitions) {
+            let id = PartitionId {
+                topic: topic.topic.id,
+                index,
+            };
+            for name in disk.list(&id.dir())? {
+                if !log.names_file(&name) {
+                    disk.remove_file(&format!("{}/{name}", id.dir()))?;
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Removes what is left of topics that were deleted right before a crash.
@@ -158,14 +204,14 @@ fn sweep(disk: &dyn Disk, known: [&LogState; 2]) -> io::Result<()> {
 }
 
 /// A file of the write-ahead log as it was found.
-struct Found {
-    slot: u32,
-    file: Arc<dyn crate::disk::DiskFile>,
-    capacity: u64,
-    header: Option<FileHeader>,
+pub(crate) struct Found {
+    pub(crate) slot: u32,
+    pub(crate) file: Arc<dyn crate::disk::DiskFile>,
+    pub(crate) capacity: u64,
+    pub(crate) header: Option<FileHeader>,
 }
 
-fn open_files(disk: &dyn Disk) -> Result<Vec<Found>, OpenError> {
+pub(crate) fn open_files(disk: &dyn Disk) -> Result<Vec<Found>, OpenError> {
     let unreadable = |path: &str, source| OpenError::Unreadable {
         file: disk.describe(path),
         source,

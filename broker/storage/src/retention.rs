@@ -107,7 +107,7 @@ fn expired(log: &PartitionLog, config: &TopicConfig, now: Timestamp) -> usize {
 }
 
 /// When its newest record was written, as far as known: records may come without a time.
-fn newest_ms(segment: &SegmentMeta) -> i64 {
+pub(crate) fn newest_ms(segment: &SegmentMeta) -> i64 {
     if segment.max_timestamp < 0 {
         segment.created_ms
     } else {

@@ -13,6 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use millstream_types::Timestamp;
 use uuid::Uuid;
 
 use crate::{
@@ -20,9 +21,9 @@ use crate::{
     checkpoint,
     disk::{DiskFile, Mode, parent},
     engine::{Engine, lock},
-    partition::{PartitionId, topic_dir},
+    partition::{PartitionId, PartitionView, topic_dir},
     segment::{SegmentMeta, log_path},
-    state::LogState,
+    state::{LogState, PartitionLog},
     wal::{
         WalFile,
         frame::Entry,
@@ -33,7 +34,7 @@ use crate::{
 /// Held in memory while it is sorted by partition.
 const WINDOW_BYTES: usize = 32 << 20;
 /// With more files than that, one sync of everything is cheaper than one per file.
-const MAX_SINGLE_SYNCS: usize = 32;
+pub(crate) const MAX_SINGLE_SYNCS: usize = 32;
 
 /// The state up to the last sealed file.
 #[derive(Debug)]
@@ -106,9 +107,7 @@ impl Engine {
             self.show_sealed(&sealer.state, id);
         }
         for (id, segment) in closed {
-            if let Err(error) = self.segments.save_index(id, &segment) {
-                tracing::warn!(%error, "index was not saved; it will be built again when it is needed");
-            }
+            self.save_index(id, &segment);
         }
         Ok(())
     }
@@ -131,22 +130,7 @@ impl Engine {
 
     /// Readers find in segments what they found in the write-ahead log before.
     pub(crate) fn show_sealed(&self, state: &LogState, id: PartitionId) {
-        let Some(topic) = state.topics.get(&id.topic) else {
-            return;
-        };
-        let Some(log) = topic.partitions.get(id.index as usize) else {
-            return;
-        };
-        let view = {
-            let topics = self.topics();
-            let entry = topics
-                .get(&topic.topic.name)
-                .filter(|entry| entry.topic.id == id.topic);
-            entry
-                .and_then(|entry| entry.partitions.get(id.index as usize))
-                .cloned()
-        };
-        let Some(view) = view else {
+        let Some((view, log)) = self.sealed_view(state, id) else {
             return;
         };
         let mut published = view.lock();
@@ -156,6 +140,71 @@ impl Engine {
             .pop_front_if(|batch| batch.next <= log.state.next_offset)
         {
             published.tail_bytes -= u64::from(sealed.len);
+        }
+    }
+
+    /// What readers see of a partition, and its sealed state; `None` once it is deleted.
+    pub(crate) fn sealed_view<'s>(
+        &self,
+        state: &'s LogState,
+        id: PartitionId,
+    ) -> Option<(Arc<PartitionView>, &'s PartitionLog)> {
+        let topic = state.topics.get(&id.topic)?;
+        let log = topic.partitions.get(id.index as usize)?;
+        let topics = self.topics();
+        let entry = topics.get(&topic.topic.name)?;
+        if entry.topic.id != id.topic {
+            return None;
+        }
+        let view = entry.partitions.get(id.index as usize)?;
+        Some((view.clone(), log))
+    }
+
+    /// How old the first frame of the current file may be: a topic that is compacted soon asks for less than others.
+    pub(crate) fn seal_after_ms(&self) -> i64 {
+        let most = self.config.seal_after_ms;
+        let topics = self.topics();
+        let hurried = topics
+            .values()
+            .filter(|entry| entry.topic.config.cleanup.compact && entry.topic.config.roll_ms() < most)
+            .filter(|entry| entry.partitions.iter().any(|view| view.lock().tail_bytes > 0));
+        let asked = hurried.map(|entry| entry.topic.config.roll_ms()).min();
+        asked.map_or(most, |asked| asked.min(most))
+    }
+
+    /// Closes segments of compacted topics whose time is over, though no batch came that would have: compaction takes
+    /// closed ones only. Not written down at once: after a crash it is done again.
+    pub(crate) fn close_idle(&self, now: Timestamp) {
+        let mut sealer = lock(&self.sealer);
+        let entries: Vec<_> = self
+            .topics()
+            .values()
+            .filter(|entry| entry.topic.config.cleanup.compact)
+            .cloned()
+            .collect();
+        let mut closed = Vec::new();
+        for entry in entries {
+            let roll_ms = entry.topic.config.roll_ms();
+            for view in &entry.partitions {
+                let log = sealer.state.partition(view.id);
+                let open = log
+                    .and_then(|log| log.segments.last_mut())
+                    .filter(|segment| !segment.closed && now.0.saturating_sub(segment.created_ms) >= roll_ms);
+                if let Some(segment) = open {
+                    segment.closed = true;
+                    closed.push((view.id, *segment));
+                }
+            }
+        }
+        for (id, segment) in closed {
+            self.show_sealed(&sealer.state, id);
+            self.save_index(id, &segment);
+        }
+    }
+
+    fn save_index(&self, id: PartitionId, segment: &SegmentMeta) {
+        if let Err(error) = self.segments.save_index(id, segment) {
+            tracing::warn!(%error, "index was not saved; it will be built again when it is needed");
         }
     }
 }
@@ -249,7 +298,7 @@ impl<'a> Copy<'a> {
         let now = self.engine.clock.now().0;
         let topic = self.state.topics.get_mut(&id.topic)?;
         let config = self.engine.config_in_force(&topic.topic);
-        let (max_bytes, max_age) = (config.segment_bytes, config.segment_ms);
+        let (max_bytes, max_age) = (config.segment_bytes, config.roll_ms());
         let segments = &mut topic.partitions.get_mut(id.index as usize)?.segments;
         let fits = |segment: &SegmentMeta| {
             !segment.closed

@@ -106,6 +106,13 @@ impl LogState {
         Some(())
     }
 
+    /// The largest generation of all segments.
+    pub(crate) fn last_generation(&self) -> u32 {
+        let logs = self.topics.values().flat_map(|topic| &topic.partitions);
+        let segments = logs.flat_map(|log| &log.segments);
+        segments.map(|segment| segment.generation).max().unwrap_or(0)
+    }
+
     fn put_topic(&mut self, topic: Topic) {
         let count = usize::try_from(topic.partitions).expect("at least 1");
         let state = self.topics.entry(topic.id).or_insert_with(|| TopicState {
@@ -170,6 +177,16 @@ impl PartitionLog {
         self.log_start = self.log_start.max(to);
         let log_start = self.log_start;
         self.aborted.retain(|txn| txn.last_offset.0 >= log_start);
+    }
+
+    /// Whether a file in the partition's directory belongs to one of its segments.
+    pub(crate) fn names_file(&self, name: &str) -> bool {
+        let stem = name.strip_suffix(".log").or_else(|| name.strip_suffix(".index"));
+        let base = stem.and_then(|stem| stem.get(..20)?.parse::<i64>().ok());
+        base.is_some_and(|base| {
+            let at = self.segments.binary_search_by_key(&base, |segment| segment.base);
+            at.is_ok_and(|at| Some(self.segments[at].stem().as_str()) == stem)
+        })
     }
 
     /// Records the next batch of the write-ahead log. `None`: it is not the next one.

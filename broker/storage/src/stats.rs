@@ -80,6 +80,7 @@ pub(crate) struct Counters {
     pub(crate) compacted_bytes_before: Counter,
     pub(crate) compacted_bytes_after: Counter,
     pub(crate) checkpoints: Counter,
+    pub(crate) uncleanable_partitions: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -138,6 +139,7 @@ impl Engine {
             compacted_bytes_before: counters.compacted_bytes_before.get(),
             compacted_bytes_after: counters.compacted_bytes_after.get(),
             checkpoints: counters.checkpoints.get(),
+            uncleanable_partitions: counters.uncleanable_partitions.get(),
             unsealed_files: lock(&self.closed).len() as u64,
             ..StorageStats::default()
         };

@@ -1,4 +1,4 @@
-//! The engine as others see it, and the two threads that drive it.
+//! The engine as others see it, and the threads that drive it.
 
 use std::{
     collections::BTreeMap,
@@ -316,9 +316,10 @@ impl Storage {
         self.engine().step()
     }
 
-    /// Sealing and retention, as if that were the time. Runs by itself with [`Drive::Threads`].
+    /// Sealing, retention and compaction, as if that were the time. Runs by itself with [`Drive::Threads`].
     pub fn maintain(&self, now: Timestamp) -> Result<(), std::io::Error> {
-        self.engine().maintain(now)
+        self.engine().maintain(now)?;
+        self.engine().compact(now)
     }
 
     /// Closes the current file of the write-ahead log and seals everything: what a restart would have to replay is in
@@ -355,6 +356,7 @@ impl Shared {
         self.engine.work.notify_all();
         self.engine.announce_room();
         self.engine.bell.ring();
+        self.engine.cleaner_bell.ring();
         for thread in lock(&self.threads).drain(..) {
             // a panic of a thread was reported when it happened
             let _ = thread.join();
@@ -373,6 +375,7 @@ impl Drop for Shared {
 fn start(engine: &Arc<Engine>) -> Vec<JoinHandle<()>> {
     let writer = engine.clone();
     let sealer = engine.clone();
+    let cleaner = engine.clone();
     let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
         let thread = thread::Builder::new().name(name.into()).spawn(body);
         thread.expect("the process can start a thread")
@@ -387,7 +390,18 @@ fn start(engine: &Arc<Engine>) -> Vec<JoinHandle<()>> {
             }),
         ),
         spawn("storage-sealer", Box::new(move || seal_on(&sealer))),
+        spawn("storage-cleaner", Box::new(move || clean_on(&cleaner))),
     ]
+}
+
+fn clean_on(engine: &Engine) {
+    let every = Duration::from_millis(engine.config.maintain_every_ms);
+    while engine.stage().refusal.is_none() {
+        engine.cleaner_bell.wait(every);
+        if let Err(error) = engine.compact(engine.clock.now()) {
+            tracing::warn!(%error, "compaction failed; it is tried again");
+        }
+    }
 }
 
 fn seal_on(engine: &Engine) {
@@ -416,11 +430,13 @@ fn seal_on(engine: &Engine) {
 
 impl Engine {
     pub(crate) fn maintain(&self, now: Timestamp) -> std::io::Result<()> {
+        let seal_after_ms = self.seal_after_ms();
         self.stage()
-            .rotate(Timestamp(now.0.saturating_sub(self.config.seal_after_ms)));
+            .rotate(Timestamp(now.0.saturating_sub(seal_after_ms)));
         self.step();
         self.expire_producers(now);
         self.seal_closed()?;
+        self.close_idle(now);
         self.retain(now)
     }
 

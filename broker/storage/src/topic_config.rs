@@ -1,9 +1,11 @@
 //! Kafka's per-topic settings: names, defaults, and what each value may be.
 //!
-//! Deliberately without effect yet: recompression (`compression.type` is kept, batches stay as they were sent), the
-//! cleaner's keys (`cleanup.policy=compact` keeps all data), and the keys about replicas, which one node has none of.
+//! Deliberately without effect: `compression.lz4.level` (the encoder here has one level), `index.interval.bytes` and the
+//! like that describe files which are built otherwise here, and the keys about replicas, which one node has none of.
 
 use std::{collections::BTreeMap, sync::Arc};
+
+use millstream_protocol::batch::Compression;
 
 use crate::error::InvalidConfig;
 
@@ -21,6 +23,13 @@ pub struct TopicConfig {
     pub timestamp_before_max_ms: i64,
     pub timestamp_after_max_ms: i64,
     pub cleanup: Cleanup,
+    /// `min.cleanable.dirty.ratio`, in millionths.
+    pub min_cleanable_dirty_millionths: u32,
+    pub min_compaction_lag_ms: i64,
+    pub max_compaction_lag_ms: i64,
+    pub delete_retention_ms: i64,
+    /// What batches are compressed with in the log, and its level; `None` leaves them as they came.
+    pub compression: Option<(Compression, Option<i32>)>,
 }
 
 /// Whose timestamps the records carry.
@@ -150,8 +159,23 @@ impl TopicConfig {
                 delete: policy.contains("delete"),
                 compact: policy.contains("compact"),
             },
+            min_cleanable_dirty_millionths: millionths(lookup("min.cleanable.dirty.ratio")),
+            min_compaction_lag_ms: number("min.compaction.lag.ms"),
+            max_compaction_lag_ms: number("max.compaction.lag.ms"),
+            delete_retention_ms: number("delete.retention.ms"),
+            compression: compression(lookup("compression.type"), number),
             set,
             defaults,
+        }
+    }
+
+    /// How long a segment takes batches: in a compacted topic no longer than its records may wait for compaction
+    /// (KIP-354).
+    pub fn roll_ms(&self) -> i64 {
+        if self.cleanup.compact {
+            self.segment_ms.min(self.max_compaction_lag_ms)
+        } else {
+            self.segment_ms
         }
     }
 
@@ -192,6 +216,27 @@ fn lookup<'a>(
     set.get(key)
         .or_else(|| defaults.get(key))
         .map_or_else(kafkas, |value| value.trim())
+}
+
+fn millionths(ratio: &str) -> u32 {
+    let ratio: f64 = ratio.parse().expect("checked by its kind");
+    (ratio * 1e6).round() as u32
+}
+
+fn compression(name: &str, number: impl Fn(&'static str) -> i64) -> Option<(Compression, Option<i32>)> {
+    let level = |key| i32::try_from(number(key)).ok();
+    match name {
+        "uncompressed" => Some((Compression::None, None)),
+        // -1 is "the codec's own default"
+        "gzip" => Some((
+            Compression::Gzip,
+            level("compression.gzip.level").filter(|level| *level >= 0),
+        )),
+        "snappy" => Some((Compression::Snappy, None)),
+        "lz4" => Some((Compression::Lz4, level("compression.lz4.level"))),
+        "zstd" => Some((Compression::Zstd, level("compression.zstd.level"))),
+        _ => None,
+    }
 }
 
 impl Kind {
@@ -261,6 +306,8 @@ mod tests {
             ("message.timestamp.type", "createtime"),
             ("preallocate", "yes"),
             ("segment.bytes", "2147483648"),
+            ("min.cleanable.dirty.ratio", "1.1"),
+            ("compression.type", "none"),
         ] {
             assert_eq!(parse(&[(key, value)]).unwrap_err().key, key, "{key}={value}");
         }

@@ -76,20 +76,14 @@ impl BatchBuilder {
         let timestamp_delta = timestamp.0.wrapping_sub(self.base_timestamp.0);
         let offset_delta = i64::from(self.count);
 
-        let body_bytes = record_body_bytes(timestamp_delta, offset_delta, key, value, headers);
-        let out = &mut self.buffer;
-        out.reserve(varint::len(body_bytes as i64) + body_bytes);
-        varint::write(out, body_bytes as i64);
-        out.put_i8(0);
-        varint::write(out, timestamp_delta);
-        varint::write(out, offset_delta);
-        put_sized(out, key);
-        put_sized(out, value);
-        varint::write(out, headers.len() as i64);
-        for header in headers {
-            put_sized(out, Some(&header.name));
-            put_sized(out, header.value.as_deref());
-        }
+        put_record(
+            &mut self.buffer,
+            timestamp_delta,
+            offset_delta,
+            key,
+            value,
+            headers,
+        );
         self.count += 1;
     }
 
@@ -130,13 +124,12 @@ impl BatchBuilder {
         let header = self.attributes;
         let plain_bytes = buffer.len();
         if compression != Compression::None {
-            let packed =
-                compression
-                    .compress(&buffer[HEADER_BYTES..])
-                    .map_err(|error| BatchError::Decompress {
-                        codec: compression,
-                        reason: error.to_string(),
-                    })?;
+            let packed = compression
+                .compress(&buffer[HEADER_BYTES..], None)
+                .map_err(|error| BatchError::Compress {
+                    codec: compression,
+                    reason: error.to_string(),
+                })?;
             buffer.truncate(HEADER_BYTES);
             buffer.extend_from_slice(&packed);
         }
@@ -165,6 +158,30 @@ impl BatchBuilder {
         let crc = checksum(&buffer);
         buffer[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_be_bytes());
         Ok(buffer.freeze())
+    }
+}
+
+/// Writes one record, its length first.
+pub(super) fn put_record(
+    out: &mut BytesMut,
+    timestamp_delta: i64,
+    offset_delta: i64,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    headers: &[Header],
+) {
+    let body_bytes = record_body_bytes(timestamp_delta, offset_delta, key, value, headers);
+    out.reserve(varint::len(body_bytes as i64) + body_bytes);
+    varint::write(out, body_bytes as i64);
+    out.put_i8(0);
+    varint::write(out, timestamp_delta);
+    varint::write(out, offset_delta);
+    put_sized(out, key);
+    put_sized(out, value);
+    varint::write(out, headers.len() as i64);
+    for header in headers {
+        put_sized(out, Some(&header.name));
+        put_sized(out, header.value.as_deref());
     }
 }
 

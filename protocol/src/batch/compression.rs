@@ -59,11 +59,16 @@ impl Compression {
         Self::ALL.into_iter().find(|codec| codec.name() == name)
     }
 
-    pub(super) fn compress(self, plain: &[u8]) -> io::Result<Vec<u8>> {
+    /// At the codec's own level, `None` for its default. Snappy has none, and the lz4 here has one only.
+    pub(super) fn compress(self, plain: &[u8], level: Option<i32>) -> io::Result<Vec<u8>> {
         match self {
             Self::None => Ok(plain.to_vec()),
             Self::Gzip => {
-                let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+                let level = level.and_then(|level| u32::try_from(level).ok());
+                let level = level.map_or_else(flate2::Compression::default, |level| {
+                    flate2::Compression::new(level.min(9))
+                });
+                let mut out = flate2::write::GzEncoder::new(Vec::new(), level);
                 out.write_all(plain)?;
                 out.finish()
             }
@@ -73,7 +78,7 @@ impl Compression {
                 out.write_all(plain)?;
                 out.finish().map_err(io::Error::other)
             }
-            Self::Zstd => zstd::stream::encode_all(plain, ZSTD_LEVEL),
+            Self::Zstd => zstd::stream::encode_all(plain, level.unwrap_or(ZSTD_LEVEL)),
         }
     }
 
@@ -199,7 +204,7 @@ mod tests {
     fn a_bomb_is_an_error_with_every_codec() {
         let zeros = vec![0; 1 << 20];
         for codec in Compression::ALL.into_iter().skip(1) {
-            let packed = Bytes::from(codec.compress(&zeros).unwrap());
+            let packed = Bytes::from(codec.compress(&zeros, None).unwrap());
             assert_eq!(codec.decompress(&packed, zeros.len()).unwrap(), zeros);
             assert!(codec.decompress(&packed, zeros.len() - 1).is_err(), "{codec}");
         }

@@ -182,6 +182,11 @@ impl Attributes {
         self.with(Self::CONTROL, on)
     }
 
+    #[must_use]
+    pub(super) fn with_delete_horizon(self, on: bool) -> Self {
+        self.with(Self::DELETE_HORIZON, on)
+    }
+
     fn with(self, flag: i16, on: bool) -> Self {
         Self(if on { self.0 | flag } else { self.0 & !flag })
     }

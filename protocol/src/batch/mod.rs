@@ -34,6 +34,7 @@ mod compression;
 mod control;
 mod header;
 mod records;
+mod rewrite;
 #[cfg(test)]
 mod tests;
 mod varint;
@@ -63,6 +64,8 @@ pub enum BatchError {
     UnknownCompression { id: i16 },
     #[error("batch does not decompress with {codec}: {reason}")]
     Decompress { codec: Compression, reason: String },
+    #[error("batch does not compress with {codec}: {reason}")]
+    Compress { codec: Compression, reason: String },
     #[error("batch decompresses to more than {limit} bytes")]
     TooLarge { limit: usize },
     #[error("record {index} is malformed: {reason}")]

@@ -25,6 +25,16 @@ impl Records {
         }
     }
 
+    /// Where the next record begins among the plain records.
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// The bytes of all records from that position to here.
+    pub(super) fn since(&self, position: usize) -> &[u8] {
+        &self.plain[position..self.at]
+    }
+
     fn next_record(&mut self) -> Result<Record, BatchError> {
         let invalid = |reason| BatchError::InvalidRecord {
             index: self.read,
@@ -65,6 +75,54 @@ impl Iterator for Records {
             }
         }
         Some(record)
+    }
+}
+
+/// Walks plain records as a producer writes them, without taking them apart: each field within its record, offset deltas
+/// 0, 1, 2, …, nothing behind the last one. With `keyed`, each has a key. Allocates nothing, however many there are.
+pub(super) fn validate(header: &BatchHeader, mut plain: &[u8], keyed: bool) -> Result<(), BatchError> {
+    for index in 0..header.records_count {
+        let body = take_sized(&mut plain).ok_or("its length is wrong");
+        body.and_then(|body| body.ok_or("its length is negative"))
+            .and_then(|body| validate_record(body, i64::from(index), keyed))
+            .map_err(|reason| BatchError::InvalidRecord { index, reason })?;
+    }
+    if plain.is_empty() {
+        return Ok(());
+    }
+    Err(BatchError::InvalidRecord {
+        index: header.records_count,
+        reason: "bytes follow the last record",
+    })
+}
+
+fn validate_record(body: &[u8], offset_delta: i64, keyed: bool) -> Result<(), &'static str> {
+    let (_attributes, mut rest) = body.split_first().ok_or("it is empty")?;
+    let rest = &mut rest;
+    varint::read(rest).ok_or("timestamp")?;
+    if varint::read(rest).ok_or("offset")? != offset_delta {
+        return Err("its offset is not the next one");
+    }
+    let key = take_sized(rest).ok_or("key")?;
+    if keyed && key.is_none() {
+        return Err("it has no key, but the topic is compacted by key");
+    }
+    take_sized(rest).ok_or("value")?;
+    let headers = varint::read(rest).ok_or("header count")?;
+    if !usize::try_from(headers).is_ok_and(|count| count <= rest.len() / 2) {
+        return Err("header count is wrong");
+    }
+    for _ in 0..headers {
+        let name = take_sized(rest)
+            .ok_or("header name")?
+            .ok_or("header name is null")?;
+        std::str::from_utf8(name).map_err(|_| "header name is not UTF-8")?;
+        take_sized(rest).ok_or("header value")?;
+    }
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err("it is longer than its fields")
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod files;
 mod index;
+mod scan;
 
 use bytes::{BufMut, Bytes};
 
@@ -11,6 +12,8 @@ use crate::{
 };
 
 pub(crate) use files::{SegmentError, SegmentFiles};
+pub(crate) use index::Index;
+pub(crate) use scan::SegmentScanner;
 
 /// A segment as the checkpoint knows it. Only its first `len` bytes count: what a crash left behind is overwritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

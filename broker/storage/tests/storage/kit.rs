@@ -49,6 +49,18 @@ pub(crate) struct Spec {
     pub(crate) producer: Option<(Producer, i32)>,
     pub(crate) transactional: bool,
     pub(crate) compression: Compression,
+    /// As [`key_of`] and [`value_of`] say, instead of the tag for all.
+    pub(crate) few_keys: bool,
+}
+
+/// The key of a record in a topic with few keys.
+pub(crate) fn key_of(tag: u64, index: i32) -> Bytes {
+    Bytes::from(format!("key-{}", (tag * 7 + index as u64) % 5))
+}
+
+/// Its value, which no other record has; now and then it is a tombstone.
+pub(crate) fn value_of(tag: u64, index: i32) -> Option<Bytes> {
+    ((tag + index as u64) % 4 != 0).then(|| Bytes::from(format!("value {tag} {index}")))
 }
 
 pub(crate) fn records(count: i32, tag: u64) -> Spec {
@@ -60,6 +72,7 @@ pub(crate) fn records(count: i32, tag: u64) -> Spec {
         producer: None,
         transactional: false,
         compression: Compression::None,
+        few_keys: false,
     }
 }
 
@@ -89,6 +102,11 @@ impl Spec {
         self
     }
 
+    pub(crate) fn few_keys(mut self) -> Self {
+        self.few_keys = true;
+        self
+    }
+
     /// Record `i` has timestamp `timestamp + i` and the tag as its key.
     pub(crate) fn build(self) -> Bytes {
         let mut builder = BatchBuilder::new(self.compression);
@@ -101,6 +119,11 @@ impl Spec {
         let value = vec![b'v'; self.value_bytes];
         for i in 0..self.count {
             let time = Timestamp(self.timestamp + i64::from(i));
+            if self.few_keys {
+                let (key, value) = (key_of(self.tag, i), value_of(self.tag, i));
+                builder.push_parts(time, Some(&key), value.as_deref(), &[]);
+                continue;
+            }
             builder.push_parts(time, Some(&self.tag.to_le_bytes()), Some(&value), &[]);
         }
         builder.build().unwrap()
@@ -125,6 +148,20 @@ pub(crate) fn small() -> StorageConfig {
         seed: Some(7),
         ..StorageConfig::default()
     }
+}
+
+/// One batch of these keys and values.
+pub(crate) fn keyed(pairs: &[(&str, Option<&str>)]) -> Bytes {
+    let mut builder = BatchBuilder::new(Compression::None);
+    for (key, value) in pairs {
+        builder.push_parts(
+            Timestamp(START_MS),
+            Some(key.as_bytes()),
+            value.map(str::as_bytes),
+            &[],
+        );
+    }
+    builder.build().unwrap()
 }
 
 /// An engine on a simulated disk, driven by hand.
@@ -188,6 +225,17 @@ impl Bench {
         read_all(&self.storage, from, offset, Isolation::ReadUncommitted)
     }
 
+    /// Offset, key and value of every record, markers left out.
+    pub(crate) fn pairs(&self, from: &TopicPartition) -> Vec<(i64, String, Option<String>)> {
+        let start = self.storage.offsets(from).unwrap().log_start.0;
+        let text = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
+        let batches = self.read(from, start).into_iter();
+        let data = batches.filter(|batch| !batch.header().attributes.is_control());
+        data.flat_map(|batch| batch.records().unwrap())
+            .map(|r| (r.offset.0, text(r.key.unwrap()), r.value.map(text)))
+            .collect()
+    }
+
     /// First offset and tag of every batch from an offset on.
     pub(crate) fn tags(&self, from: &TopicPartition, offset: i64) -> Vec<(i64, Option<u64>)> {
         self.read(from, offset)
@@ -230,8 +278,7 @@ pub(crate) fn read_all(
             return batches;
         }
         for bytes in read.batches {
-            let batch = RecordBatch::parse(bytes).unwrap();
-            assert!(batch.base_offset() <= next || !batches.is_empty());
+            let batch = RecordBatch::parse_stored(bytes).unwrap();
             assert!(
                 batch.last_offset() >= next,
                 "a batch before the offset that was asked for"

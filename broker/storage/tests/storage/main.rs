@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod behaviour;
+mod compaction;
 mod faults;
 mod kit;
 mod model;
 mod real_disk;
 mod simulation;
+mod verification;

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use millstream_broker_storage::{Isolation, StateKey, Storage};
-use millstream_types::Offset;
+use millstream_protocol::batch::RecordBatch;
+use millstream_types::{Offset, TopicPartition};
 
-use crate::kit::{name, partition, read_all, tag};
+use crate::kit::{key_of, name, partition, read_all, tag, value_of};
 
 /// A call that was accepted.
 #[derive(Clone, Debug)]
@@ -73,7 +74,12 @@ pub(crate) struct Part {
     pub(crate) producers: BTreeMap<i64, Prod>,
     /// Producer, first offset, offset of the marker.
     pub(crate) aborted: Vec<(i64, i64, i64)>,
+    /// The producer of each transactional batch, by first offset.
+    pub(crate) in_transaction: BTreeMap<i64, i64>,
 }
+
+/// The topic that is compacted.
+pub(crate) const COMPACTED: &str = "keyed";
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Prod {
@@ -170,6 +176,7 @@ impl Part {
         prod.recent.push((batch, base));
         if batch.transactional {
             prod.open.get_or_insert(base);
+            self.in_transaction.insert(base, sender.id);
         }
     }
 
@@ -212,6 +219,9 @@ impl Part {
             return Some(format!("{ends:?}, expected {expected:?}"));
         }
         let found = read_all(storage, &at, start, Isolation::ReadUncommitted);
+        if topic == COMPACTED {
+            return self.compacted_differs(storage, &at, &found, start, stable);
+        }
         let found: Vec<_> = found
             .iter()
             .map(|b| (b.base_offset().0, b.header().records_count, tag(b)))
@@ -232,6 +242,103 @@ impl Part {
         let overlaps = |(_, first, last): &&(i64, i64, i64)| *last >= start && *first < stable;
         let expected: Vec<_> = self.aborted.iter().filter(overlaps).copied().collect();
         (aborted != expected).then(|| format!("aborted {aborted:?}, expected {expected:?}"))
+    }
+}
+
+impl Part {
+    fn is_aborted(&self, base: i64) -> bool {
+        self.in_transaction.get(&base).is_some_and(|id| {
+            self.aborted
+                .iter()
+                .any(|(by, first, last)| by == id && (first..last).contains(&&base))
+        })
+    }
+
+    /// Of a compacted topic some records may be missing, but only such that a later one of their key stands for, or
+    /// nothing does because it was a tombstone, or that were aborted.
+    fn compacted_differs(
+        &self,
+        storage: &Storage,
+        at: &TopicPartition,
+        found: &[RecordBatch],
+        start: i64,
+        stable: i64,
+    ) -> Option<String> {
+        let mut present = BTreeMap::new();
+        for batch in found
+            .iter()
+            .filter(|batch| !batch.header().attributes.is_control())
+        {
+            for record in batch.records().unwrap() {
+                present.insert(record.offset.0, (record.key.unwrap(), record.value));
+            }
+        }
+        let offsets = found.iter().map(|batch| batch.base_offset().0);
+        if !offsets.clone().is_sorted()
+            || found
+                .last()
+                .is_some_and(|batch| batch.next_offset().0 != self.next)
+        {
+            let offsets: Vec<_> = offsets.collect();
+            return Some(format!("batches at {offsets:?}, the end is {}", self.next));
+        }
+        // by key: offset, whether it is there, whether it is a tombstone
+        let mut keys: BTreeMap<Bytes, Vec<(i64, bool, bool)>> = BTreeMap::new();
+        let mut aborted_seen = Vec::new();
+        for (base, count, tag) in &self.batches {
+            let Some(tag) = tag else { continue };
+            for index in 0..*count {
+                let offset = base + i64::from(index);
+                let (key, value) = (key_of(*tag, index), value_of(*tag, index));
+                let there = present.remove(&offset);
+                if there
+                    .as_ref()
+                    .is_some_and(|there| *there != (key.clone(), value.clone()))
+                {
+                    return Some(format!("{there:?} at {offset}, expected {key:?} {value:?}"));
+                }
+                if self.is_aborted(*base) {
+                    aborted_seen.extend(there.map(|_| *base).filter(|_| offset >= start));
+                } else if offset >= start {
+                    keys.entry(key)
+                        .or_default()
+                        .push((offset, there.is_some(), value.is_none()));
+                }
+            }
+        }
+        if !present.is_empty() {
+            return Some(format!("{present:?} were never written"));
+        }
+        for (key, records) in keys {
+            let first = records
+                .iter()
+                .position(|(_, there, _)| *there)
+                .unwrap_or(records.len());
+            let whole = records[first..].iter().all(|(_, there, _)| *there);
+            let deleted =
+                first == records.len() && records.last().is_some_and(|(_, _, tombstone)| *tombstone);
+            if !whole || (first == records.len() && !deleted) {
+                return Some(format!("of {key:?} there is {records:?}"));
+            }
+        }
+        let read = storage
+            .read(at, Offset(start), usize::MAX, Isolation::ReadCommitted)
+            .unwrap();
+        let answered: Vec<_> = read
+            .aborted
+            .iter()
+            .map(|t| (t.producer_id.0, t.first_offset.0, t.last_offset.0))
+            .collect();
+        let unknown = answered.iter().any(|txn| !self.aborted.contains(txn));
+        let hidden = |base: &i64| {
+            let id = self.in_transaction[base];
+            answered
+                .iter()
+                .any(|(by, first, last)| *by == id && (first..last).contains(&base))
+        };
+        let shown = aborted_seen.iter().find(|base| **base < stable && !hidden(base));
+        (unknown || shown.is_some())
+            .then(|| format!("aborted {answered:?} of {:?}, {shown:?} shows", self.aborted))
     }
 }
 

@@ -9,21 +9,21 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use millstream_broker_storage::{
-    AppendError, AppendOrigin, AtomicGroup, CommitError, DeleteRecordsError, Drive, Marker, Outcome,
-    ProducerError, Storage, StorageConfig, Ticket, TopicError, WriteError, sim::SimDisk,
+    AppendError, AppendOrigin, AtomicGroup, CommitError, DeleteRecordsError, Disk, Drive, Marker, Outcome,
+    ProducerError, Storage, StorageConfig, Ticket, TopicError, WriteError, sim::SimDisk, verify,
 };
 use millstream_types::{Clock, ManualClock, Offset, ProducerId, Timestamp};
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
 use crate::{
     kit::{self, START_MS, name, open, partition, producer, records, spec},
-    model::{Batch, MarkerOp, Model, Op, Sender, state_key, topic_id},
+    model::{Batch, COMPACTED, MarkerOp, Model, Op, Sender, state_key, topic_id},
 };
 
 /// Name, partitions, configuration.
 type TopicSpec = (&'static str, i32, &'static [(&'static str, &'static str)]);
 
-const TOPICS: [TopicSpec; 3] = [
+const TOPICS: [TopicSpec; 4] = [
     ("plain", 2, &[("segment.bytes", "3000")]),
     (
         "short",
@@ -31,6 +31,17 @@ const TOPICS: [TopicSpec; 3] = [
         &[("segment.bytes", "1500"), ("retention.bytes", "4000")],
     ),
     ("wide", 6, &[]),
+    (
+        COMPACTED,
+        2,
+        &[
+            ("cleanup.policy", "compact"),
+            ("segment.bytes", "900"),
+            ("segment.ms", "1000"),
+            ("min.cleanable.dirty.ratio", "0.1"),
+            ("delete.retention.ms", "200000"),
+        ],
+    ),
 ];
 const PRODUCERS: std::ops::Range<i64> = 0..3;
 const STEPS: usize = 250;
@@ -98,6 +109,7 @@ impl World {
             wal_file_bytes: *[4 << 10, 8 << 10, 32 << 10].choose(&mut random).unwrap(),
             ring_bytes: *[0, 2 << 10, 1 << 20].choose(&mut random).unwrap(),
             queue_bytes: 4 << 10,
+            compaction_keys: *[2, 1000].choose(&mut random).unwrap(),
             drive: Drive::Manual,
             seed: Some(random.random()),
             ..StorageConfig::default()
@@ -126,6 +138,7 @@ impl World {
         world.storage.seal().unwrap();
         world.check();
         world.nothing_is_left_of_deleted_topics();
+        world.is_sound();
         (world.disk.digest(), world.disk.operations())
     }
 
@@ -276,6 +289,9 @@ impl World {
         }
         if batch.transactional {
             spec = spec.transactional();
+        }
+        if topic == COMPACTED {
+            spec = spec.few_keys();
         }
         self.storage
             .append(&partition(topic, index), spec.build(), AppendOrigin::Client)
@@ -488,6 +504,14 @@ impl World {
                 );
             }
         }
+    }
+
+    /// Whatever happened, nothing that verification reads is damaged.
+    fn is_sound(&self) {
+        self.storage.close();
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        let found = verify(&disk).unwrap();
+        assert!(found.is_sound(), "{:?}", found.findings);
     }
 
     fn nothing_is_left_of_deleted_topics(&self) {
