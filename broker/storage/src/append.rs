@@ -2,7 +2,7 @@
 //! order of the calls and is on its way to the disk.
 
 use bytes::Bytes;
-use millstream_protocol::batch::{BatchError, BatchHeader, Compression, RecordBatch};
+use millstream_protocol::batch::{BatchError, BatchHeader, Compression, RecordBatch, RecordTimes};
 use millstream_types::{Offset, Timestamp, TopicPartition};
 
 use crate::{
@@ -20,6 +20,9 @@ use crate::{
 
 /// One node leads everything, always.
 pub const LEADER_EPOCH: i32 = 0;
+
+/// Of a batch whose records say no time.
+const NO_TIMESTAMP: Timestamp = Timestamp(-1);
 
 /// Who made a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +63,16 @@ impl Engine {
         if let Some(config) = config {
             check_size(partition, batch.bytes().len(), config)?;
         }
-        if compacted {
-            batch.validate_keyed_records()?;
-        } else if origin == AppendOrigin::Client {
-            batch.validate_records()?;
+        let times = match (compacted, origin) {
+            (true, _) => Some(batch.validate_keyed_records()?),
+            (false, AppendOrigin::Client) => Some(batch.validate_records()?),
+            (false, AppendOrigin::Internal) => None,
+        };
+        if let (Some(times), Some(config)) = (times, config)
+            && config.timestamp_type == TimestampType::CreateTime
+        {
+            check_times(partition, times, config, self.clock.now())?;
+            batch = batch.set_create_time(times.newest.unwrap_or(NO_TIMESTAMP));
         }
         if let Some((codec, level)) = config.and_then(|config| config.compression) {
             batch = self.recompress(batch, codec, level)?;
@@ -110,7 +119,7 @@ impl Engine {
             self.work.notify_one();
             return Ok(ticket);
         }
-        check_limits(name, &info, config, now)?;
+        check_size(name, info.bytes as usize, config)?;
         self.check_fits(name, &info)?;
 
         let batch = match log_append_time {
@@ -176,6 +185,12 @@ fn check_attributes(header: &BatchHeader) -> Result<(), AppendError> {
     if header.attributes.is_transactional() && header.producer().is_none() {
         return Err(invalid("a transactional batch names its producer"));
     }
+    if header.producer().is_some() && header.base_sequence < 0 {
+        return Err(invalid("a batch of an idempotent producer has a sequence"));
+    }
+    if header.attributes.has_delete_horizon() {
+        return Err(invalid("a delete horizon is set by compaction only"));
+    }
     Ok(())
 }
 
@@ -201,23 +216,23 @@ fn check_size(name: &TopicPartition, size: usize, config: &TopicConfig) -> Resul
     })
 }
 
-fn check_limits(
+/// Records without a time are of any time.
+fn check_times(
     name: &TopicPartition,
-    info: &BatchInfo,
+    times: RecordTimes,
     config: &TopicConfig,
     now: Timestamp,
 ) -> Result<(), AppendError> {
-    check_size(name, info.bytes as usize, config)?;
-    let timestamp = info.max_timestamp;
-    let too_early = now.0.saturating_sub(timestamp) > config.timestamp_before_max_ms;
-    let too_late = timestamp.saturating_sub(now.0) > config.timestamp_after_max_ms;
-    if config.timestamp_type == TimestampType::CreateTime && (too_early || too_late) {
-        return Err(AppendError::InvalidTimestamp {
+    let too_early = |time: &Timestamp| now.0.saturating_sub(time.0) > config.timestamp_before_max_ms;
+    let too_late = |time: &Timestamp| time.0.saturating_sub(now.0) > config.timestamp_after_max_ms;
+    let wrong = times.oldest.filter(too_early).or(times.newest.filter(too_late));
+    match wrong {
+        None => Ok(()),
+        Some(Timestamp(timestamp)) => Err(AppendError::InvalidTimestamp {
             topic: name.topic.clone(),
             timestamp,
-        });
+        }),
     }
-    Ok(())
 }
 
 impl From<BatchError> for AppendError {

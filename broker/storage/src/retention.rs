@@ -15,11 +15,11 @@ use crate::{
 };
 
 impl Engine {
+    /// Most of the time nothing is old enough: then nothing is copied either.
     pub(crate) fn retain(&self, now: Timestamp) -> io::Result<()> {
         let mut sealer = lock(&self.sealer);
-        let mut state = sealer.state.clone();
-        let mut gone = Vec::new();
-        for topic in state.topics.values_mut() {
+        let mut due = Vec::new();
+        for topic in sealer.state.topics.values_mut() {
             let config = self.config_in_force(&topic.topic);
             for (index, log) in (0..).zip(&mut topic.partitions) {
                 let id = PartitionId {
@@ -32,17 +32,21 @@ impl Engine {
                     .expire(now.0, self.config.producer_id_expiration_ms);
                 let count = expired(log, &config, now);
                 if count > 0 {
-                    gone.extend(log.segments.drain(..count).map(|segment| (id, segment)));
-                    let start = log
-                        .segments
-                        .first()
-                        .map_or(log.state.next_offset, |segment| segment.base);
-                    log.advance_log_start(start);
+                    due.push((id, count));
                 }
             }
         }
-        if gone.is_empty() {
+        if due.is_empty() {
             return Ok(());
+        }
+        let mut state = sealer.state.clone();
+        let mut gone = Vec::new();
+        for (id, count) in due {
+            let log = state.partition(id).expect("was just there");
+            gone.extend(log.segments.drain(..count).map(|segment| (id, segment)));
+            let first = log.segments.first();
+            let start = first.map_or(log.state.next_offset, |segment| segment.base);
+            log.advance_log_start(start);
         }
         self.save(&mut sealer, state)?;
         for (id, _) in &gone {

@@ -50,6 +50,8 @@ pub struct Cleanup {
 enum Kind {
     /// A whole number from..=to.
     Int(i64, i64),
+    /// The same, or this one number.
+    IntOr(i64, i64, i64),
     Ratio,
     Bool,
     OneOf(&'static [&'static str]),
@@ -58,7 +60,7 @@ enum Kind {
     Text,
 }
 
-use Kind::{Bool, Int, OneOf, Ratio, SomeOf, Text};
+use Kind::{Bool, Int, IntOr, OneOf, Ratio, SomeOf, Text};
 
 const MAX: i64 = i64::MAX;
 const MAX_INT: i64 = i32::MAX as i64;
@@ -66,7 +68,7 @@ const MAX_INT: i64 = i32::MAX as i64;
 /// Kafka 4's topic configuration, sorted by name.
 const KEYS: &[(&str, &str, Kind)] = &[
     ("cleanup.policy", "delete", SomeOf(&["compact", "delete"])),
-    ("compression.gzip.level", "-1", Int(-1, 9)),
+    ("compression.gzip.level", "-1", IntOr(-1, 1, 9)),
     ("compression.lz4.level", "9", Int(1, 17)),
     (
         "compression.type",
@@ -247,6 +249,12 @@ impl Kind {
                 value.parse().is_ok_and(|n: i64| (*from..=*to).contains(&n)),
                 format!("a whole number from {from} to {to}"),
             ),
+            IntOr(special, from, to) => (
+                value
+                    .parse()
+                    .is_ok_and(|n: i64| n == *special || (*from..=*to).contains(&n)),
+                format!("{special} or a whole number from {from} to {to}"),
+            ),
             Ratio => (
                 value.parse().is_ok_and(|n: f64| (0.0..=1.0).contains(&n)),
                 "a number from 0 to 1".into(),
@@ -308,6 +316,7 @@ mod tests {
             ("segment.bytes", "2147483648"),
             ("min.cleanable.dirty.ratio", "1.1"),
             ("compression.type", "none"),
+            ("compression.gzip.level", "0"),
         ] {
             assert_eq!(parse(&[(key, value)]).unwrap_err().key, key, "{key}={value}");
         }

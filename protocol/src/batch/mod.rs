@@ -44,7 +44,7 @@ pub use builder::BatchBuilder;
 pub use compression::{Compression, MAX_DECOMPRESSED_BYTES};
 pub use control::{ControlRecord, Outcome};
 pub use header::{Attributes, BatchHeader, HEADER_BYTES, NO_PRODUCER_ID, NO_SEQUENCE, TimestampType};
-pub use records::Records;
+pub use records::{RecordTimes, Records};
 pub use view::{RecordBatch, Split, split};
 
 /// Why bytes are not a record batch, or not one that may be kept.

@@ -78,17 +78,43 @@ impl Iterator for Records {
     }
 }
 
+/// The times of the records of a batch, those without one left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordTimes {
+    pub oldest: Option<Timestamp>,
+    pub newest: Option<Timestamp>,
+}
+
+/// A record without a time says so.
+const NO_TIMESTAMP: Timestamp = Timestamp(-1);
+
+impl RecordTimes {
+    fn note(&mut self, time: Timestamp) {
+        if time != NO_TIMESTAMP {
+            self.oldest = Some(self.oldest.map_or(time, |oldest| oldest.min(time)));
+            self.newest = self.newest.max(Some(time));
+        }
+    }
+}
+
 /// Walks plain records as a producer writes them, without taking them apart: each field within its record, offset deltas
 /// 0, 1, 2, …, nothing behind the last one. With `keyed`, each has a key. Allocates nothing, however many there are.
-pub(super) fn validate(header: &BatchHeader, mut plain: &[u8], keyed: bool) -> Result<(), BatchError> {
+pub(super) fn validate(
+    header: &BatchHeader,
+    mut plain: &[u8],
+    keyed: bool,
+) -> Result<RecordTimes, BatchError> {
+    let mut times = RecordTimes::default();
     for index in 0..header.records_count {
         let body = take_sized(&mut plain).ok_or("its length is wrong");
-        body.and_then(|body| body.ok_or("its length is negative"))
+        let delta = body
+            .and_then(|body| body.ok_or("its length is negative"))
             .and_then(|body| validate_record(body, i64::from(index), keyed))
             .map_err(|reason| BatchError::InvalidRecord { index, reason })?;
+        times.note(Timestamp(header.base_timestamp.0.wrapping_add(delta)));
     }
     if plain.is_empty() {
-        return Ok(());
+        return Ok(times);
     }
     Err(BatchError::InvalidRecord {
         index: header.records_count,
@@ -96,10 +122,11 @@ pub(super) fn validate(header: &BatchHeader, mut plain: &[u8], keyed: bool) -> R
     })
 }
 
-fn validate_record(body: &[u8], offset_delta: i64, keyed: bool) -> Result<(), &'static str> {
+/// Answers the record's timestamp delta.
+fn validate_record(body: &[u8], offset_delta: i64, keyed: bool) -> Result<i64, &'static str> {
     let (_attributes, mut rest) = body.split_first().ok_or("it is empty")?;
     let rest = &mut rest;
-    varint::read(rest).ok_or("timestamp")?;
+    let timestamp_delta = varint::read(rest).ok_or("timestamp")?;
     if varint::read(rest).ok_or("offset")? != offset_delta {
         return Err("its offset is not the next one");
     }
@@ -120,7 +147,7 @@ fn validate_record(body: &[u8], offset_delta: i64, keyed: bool) -> Result<(), &'
         take_sized(rest).ok_or("header value")?;
     }
     if rest.is_empty() {
-        Ok(())
+        Ok(timestamp_delta)
     } else {
         Err("it is longer than its fields")
     }

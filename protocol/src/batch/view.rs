@@ -5,7 +5,7 @@ use crc_fast::CrcAlgorithm;
 use millstream_types::{Offset, Record, Timestamp};
 
 use super::{
-    BatchError, BatchHeader, HEADER_BYTES, MAX_DECOMPRESSED_BYTES, Records, TimestampType,
+    BatchError, BatchHeader, HEADER_BYTES, MAX_DECOMPRESSED_BYTES, RecordTimes, Records, TimestampType,
     header::{ATTRIBUTES_AT, CRC_AT, LEADER_EPOCH_AT, MAGIC, MAX_TIMESTAMP_AT},
     records,
 };
@@ -103,17 +103,17 @@ impl RecordBatch {
     }
 
     /// Walks every record of a batch that a stranger wrote, so that no consumer can meet a malformed one later: each
-    /// field within its record, offset deltas 0, 1, 2, …, nothing behind the last record.
-    pub fn validate_records(&self) -> Result<(), BatchError> {
+    /// field within its record, offset deltas 0, 1, 2, …, nothing behind the last record. Answers their times.
+    pub fn validate_records(&self) -> Result<RecordTimes, BatchError> {
         self.validate(false)
     }
 
     /// The same, and each record has a key, as a compacted topic needs it.
-    pub fn validate_keyed_records(&self) -> Result<(), BatchError> {
+    pub fn validate_keyed_records(&self) -> Result<RecordTimes, BatchError> {
         self.validate(true)
     }
 
-    fn validate(&self, keyed: bool) -> Result<(), BatchError> {
+    fn validate(&self, keyed: bool) -> Result<RecordTimes, BatchError> {
         let codec = self.header.attributes.compression()?;
         let packed = self.bytes.slice(HEADER_BYTES..);
         let plain = codec.decompress(&packed, MAX_DECOMPRESSED_BYTES)?;
@@ -134,13 +134,26 @@ impl RecordBatch {
     /// under the CRC, which is computed anew.
     #[must_use]
     pub fn set_log_append_time(self, now: Timestamp) -> Self {
-        let attributes = self
-            .header
-            .attributes
-            .with_timestamp_type(TimestampType::LogAppendTime);
+        self.stamp(TimestampType::LogAppendTime, now)
+    }
+
+    /// The batch with its records' own times, of which `newest` is the largest, whatever its header said of them.
+    #[must_use]
+    pub fn set_create_time(self, newest: Timestamp) -> Self {
+        let header = &self.header;
+        let is_so =
+            header.max_timestamp == newest && header.attributes.timestamp_type() == TimestampType::CreateTime;
+        if is_so {
+            return self;
+        }
+        self.stamp(TimestampType::CreateTime, newest)
+    }
+
+    fn stamp(self, kind: TimestampType, newest: Timestamp) -> Self {
+        let attributes = self.header.attributes.with_timestamp_type(kind);
         self.edit(|bytes| {
             bytes[ATTRIBUTES].copy_from_slice(&attributes.0.to_be_bytes());
-            bytes[MAX_TIMESTAMP].copy_from_slice(&now.0.to_be_bytes());
+            bytes[MAX_TIMESTAMP].copy_from_slice(&newest.0.to_be_bytes());
             let crc = checksum(bytes);
             bytes[CRC].copy_from_slice(&crc.to_be_bytes());
         })

@@ -113,12 +113,12 @@ impl Engine {
                     self.discard(done);
                     return Ok(false);
                 }
+                // retention or the end of its topic may have removed the files meanwhile
+                Err(_) if !self.is_current(&job) => {}
                 Err(CompactError::Write(error)) => {
                     self.discard(done);
                     return Err(error);
                 }
-                // retention or the end of its topic may have removed the files meanwhile
-                Err(_) if !self.is_current(&job) => {}
                 Err(error @ (CompactError::Segment(_) | CompactError::Batch { .. })) => {
                     tracing::error!(topic = %job.topic.name, partition = id.index, %error, "partition cannot be compacted");
                     cleaner.uncleanable.insert(id);
@@ -244,7 +244,11 @@ impl Engine {
         }
         for rewritten in done {
             rewritten.new.iter().try_for_each(Output::sync)?;
-            self.disk.sync_dir(&rewritten.id.dir())?;
+            match self.disk.sync_dir(&rewritten.id.dir()) {
+                // its topic was deleted meanwhile
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                synced => synced?,
+            }
         }
         Ok(())
     }

@@ -715,3 +715,65 @@ fn says_what_it_counted_and_who_produced() {
     assert_eq!(bench.storage.end_offset_for_epoch(&t, 0), Ok(Some(Offset(4))));
     assert_eq!(bench.storage.end_offset_for_epoch(&t, 1), Ok(None));
 }
+
+#[test]
+fn a_reader_at_the_tail_costs_no_disk_read() {
+    let bench = Bench::new();
+    bench.create("t", 1, &[]);
+    let t = partition("t", 0);
+    for tag in 0..5 {
+        bench.append(&t, records(2, tag).build()).unwrap();
+        let before = bench.disk.operations();
+        for isolation in [Isolation::ReadUncommitted, Isolation::ReadCommitted] {
+            let from = Offset(tag as i64 * 2);
+            let read = bench.storage.read(&t, from, 1 << 20, isolation).unwrap();
+            assert_eq!(read.batches.len(), 1);
+            let end = bench.storage.read(&t, from + 2, 1 << 20, isolation).unwrap();
+            assert_eq!(end.batches.len(), 0);
+        }
+        assert_eq!(bench.disk.operations(), before, "the disk was not asked");
+    }
+    let stats = bench.storage.stats();
+    assert_eq!(stats.read_from_memory_batches, 10);
+    assert_eq!(
+        (stats.read_from_wal_batches, stats.read_from_segment_batches),
+        (0, 0)
+    );
+}
+
+#[test]
+fn limits_on_time_are_those_of_each_record_and_the_header_is_put_right() {
+    let bench = Bench::new();
+    let set = [
+        ("message.timestamp.before.max.ms", "1000"),
+        ("message.timestamp.after.max.ms", "500"),
+    ];
+    bench.create("t", 1, &set);
+    let t = partition("t", 0);
+    let send = |deltas: &[i64]| {
+        let mut builder = millstream_protocol::batch::BatchBuilder::new(Compression::None);
+        for delta in deltas {
+            let time = if *delta == i64::MIN { -1 } else { START_MS + delta };
+            builder.push_parts(Timestamp(time), None, None, &[]);
+        }
+        bench.append(&t, builder.build().unwrap())
+    };
+    assert!(send(&[0, -1000, 500]).is_ok());
+    assert!(send(&[i64::MIN, 0]).is_ok(), "no time is any time");
+    for wrong in [&[0, -1001, 0][..], &[0, 501], &[501, 0]] {
+        let refused = send(wrong).unwrap_err();
+        assert!(
+            matches!(refused, AppendError::InvalidTimestamp { .. }),
+            "{wrong:?}: {refused}"
+        );
+    }
+    // a header that lies about the newest record would mislead whoever looks for a time
+    let mut lying = records(3, 1).build().to_vec();
+    lying[35..43].copy_from_slice(&(START_MS - 77).to_be_bytes());
+    let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &lying[21..]) as u32;
+    lying[17..21].copy_from_slice(&crc.to_be_bytes());
+    let at = bench.append(&t, lying.into()).unwrap().base_offset;
+    let batch = bench.read(&t, at.0).remove(0);
+    assert_eq!(batch.header().max_timestamp, Timestamp(START_MS + 2));
+    assert_eq!(batch.records().unwrap().len(), 3);
+}

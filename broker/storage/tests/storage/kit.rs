@@ -60,7 +60,7 @@ pub(crate) fn key_of(tag: u64, index: i32) -> Bytes {
 
 /// Its value, which no other record has; now and then it is a tombstone.
 pub(crate) fn value_of(tag: u64, index: i32) -> Option<Bytes> {
-    ((tag + index as u64) % 4 != 0).then(|| Bytes::from(format!("value {tag} {index}")))
+    (!(tag + index as u64).is_multiple_of(4)).then(|| Bytes::from(format!("value {tag} {index}")))
 }
 
 pub(crate) fn records(count: i32, tag: u64) -> Spec {
