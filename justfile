@@ -38,6 +38,10 @@ compat *clients:
 compat-kafka *clients:
     tests/compat/run.sh kafka {{clients}}
 
+# ours and Apache Kafka one after the other, ratios side by side (`--quick` takes about 4 minutes)
+bench-kafka *options:
+    tests/compat/bench/run.sh {{options}}
+
 # durable append and sealed read against raw system calls
 bench-storage:
     cargo bench -p millstream-broker-storage
