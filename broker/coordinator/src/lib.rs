@@ -22,6 +22,6 @@ pub use decision::{Decision, Marker, Put};
 pub use groups::{Assignment, Groups, Join, MemberId, UnknownMember};
 pub use offsets::{CommittedOffset, MAX_METADATA_BYTES, MetadataTooLarge, Offsets};
 pub use transactions::{
-    InitProducerError, InvalidTimeout, MAX_TRANSACTION_TIMEOUT_MS, Transaction, TransactionError,
-    Transactions,
+    Claim, InitProducerError, InvalidTimeout, MAX_TRANSACTION_TIMEOUT_MS, Transaction, TransactionError,
+    TransactionState, TransactionVersion, Transactions,
 };

@@ -1,3 +1,15 @@
+//! Transactional producers: who may write, what belongs to the open transaction, how it ends.
+//!
+//! Two generations of the protocol live side by side, chosen by the versions of the client's requests
+//! ([`TransactionVersion`]). In the second (KIP-890) every transaction has its own epoch: its end bumps it, so a delayed
+//! request of an earlier transaction is refused wherever it arrives.
+//!
+//! Invariants
+//! - An id has one present incarnation; only requests with exactly its producer id and epoch change anything.
+//! - The end of a transaction is one decision: markers, group offsets and the new state. There is no prepared state, so
+//!   Kafka's CONCURRENT_TRANSACTIONS has no place here.
+//! - Markers carry at least the epoch of the records; after a fence or with KIP-890 the next one.
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use millstream_protocol::batch::Outcome;
@@ -8,16 +20,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CommittedOffset, Decision, Marker, Offsets, Put, codec, key::Key};
 
-/// The longest `transaction.timeout.ms` that is accepted: Kafka's `transaction.max.timeout.ms`.
+/// The longest `transaction.timeout.ms` that is accepted by default: Kafka's `transaction.max.timeout.ms`.
 pub const MAX_TRANSACTION_TIMEOUT_MS: i32 = 900_000;
 /// The last epoch that a producer gets. The one above it is left to fence it for good.
 const LAST_EPOCH: i16 = i16::MAX - 1;
 
-/// `transaction.timeout.ms` must be positive and at most [`MAX_TRANSACTION_TIMEOUT_MS`].
+/// Which rules a client follows (`transaction.version`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionVersion {
+    /// Partitions and groups are added before they are written to; the epoch stays from one transaction to the next.
+    V1,
+    /// Writing adds, ending bumps the epoch (KIP-890 part 2).
+    V2,
+}
+
+/// `transaction.timeout.ms` must be positive and at most what the broker allows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a transaction timeout of {timeout_ms} ms is not between 1 and {max}", max = MAX_TRANSACTION_TIMEOUT_MS)]
+#[error("a transaction timeout of {timeout_ms} ms is not between 1 and {max_ms}")]
 pub struct InvalidTimeout {
     pub timeout_ms: i32,
+    pub max_ms: i32,
 }
 
 /// Why a producer could not begin.
@@ -33,7 +55,8 @@ pub enum InitProducerError {
 /// Why a request of a transactional producer was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransactionError {
-    #[error("transactional id '{id}' is not known")]
+    /// The transactional id is not known, or not with that producer id.
+    #[error("transactional id '{id}' is not known with that producer id")]
     UnknownProducer { id: TransactionalId },
     #[error("producer '{id}' was fenced by a newer one")]
     Fenced { id: TransactionalId },
@@ -46,11 +69,31 @@ pub enum TransactionError {
 pub struct Transaction {
     pub producer: Producer,
     pub timeout_ms: i32,
+    /// Who it was before it was given the present epoch in answer to a request that it may repeat: that request is
+    /// answered alike. `None` after a fence, which nobody was answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    previous: Option<Producer>,
     /// How the last one ended, until the next begins: a repeated request to end it is answered alike.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ended: Option<Ended>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ongoing: Option<Ongoing>,
+    /// Of the last change. Ids of earlier versions never expire before they are used again.
+    #[serde(default = "never")]
+    updated: Timestamp,
+}
+
+fn never() -> Timestamp {
+    Timestamp(i64::MAX)
+}
+
+/// What a transactional id is doing, in Kafka's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionState {
+    Empty,
+    Ongoing,
+    CompleteCommit,
+    CompleteAbort,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,15 +106,23 @@ enum Ended {
 struct Ongoing {
     started: Timestamp,
     partitions: BTreeSet<TopicPartition>,
+    /// The groups that offsets may be committed for.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    groups: BTreeSet<GroupId>,
     /// What the commit will commit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     offsets: Vec<(GroupId, TopicPartition, CommittedOffset)>,
 }
 
+/// A request of a transactional producer: who it says it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    pub id: &'a TransactionalId,
+    pub producer: Producer,
+    pub version: TransactionVersion,
+}
+
 /// All transactional producers, and the producer ids that were given out.
-///
-/// A transactional id lives until it is used no more; forgetting unused ones (`transactional.id.expiration.ms`) is not
-/// built yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Transactions {
     by_id: BTreeMap<TransactionalId, Transaction>,
@@ -100,35 +151,43 @@ impl Transactions {
     pub fn init(
         &self,
         id: &TransactionalId,
-        timeout_ms: i32,
+        (timeout_ms, max_ms): (i32, i32),
         expected: Option<Producer>,
+        now: Timestamp,
     ) -> Result<Decision<Producer>, InitProducerError> {
-        if !(1..=MAX_TRANSACTION_TIMEOUT_MS).contains(&timeout_ms) {
-            return Err(InvalidTimeout { timeout_ms }.into());
+        if !(1..=max_ms).contains(&timeout_ms) {
+            return Err(InvalidTimeout { timeout_ms, max_ms }.into());
         }
-        let former = self.by_id.get(id).cloned();
-        if expected.is_some_and(|e| former.as_ref().is_some_and(|f| f.producer != e)) {
-            return Err(InitProducerError::Fenced { id: id.clone() });
+        let former = self.by_id.get(id);
+        if let (Some(former), Some(expected)) = (former, expected)
+            && former.producer != expected
+        {
+            let repeated = former.previous == Some(expected) && former.ongoing.is_none();
+            return if repeated {
+                Ok(Decision::answer(former.producer))
+            } else {
+                Err(InitProducerError::Fenced { id: id.clone() })
+            };
         }
-        let (producer, mut puts) = match &former {
-            Some(former) if former.producer.epoch.0 < LAST_EPOCH => (next_epoch(former.producer), Vec::new()),
-            // new, or it has used up the epochs of its producer id
-            _ => {
+        let (producer, mut puts) = match former {
+            Some(former) => self.bump(former.producer),
+            None => {
                 let (id, put) = self.allocate();
                 (first_epoch(id), vec![put])
             }
         };
         let markers = former.map_or_else(Vec::new, |former| {
-            let markers_producer = next_epoch(former.producer);
-            former.markers(markers_producer, Outcome::Abort)
+            former.markers(next_epoch(former.producer), Outcome::Abort)
         });
         puts.push(put(
             id,
             &Transaction {
                 producer,
                 timeout_ms,
+                previous: expected.filter(|_| former.is_some()),
                 ended: None,
                 ongoing: None,
+                updated: now,
             },
         ));
         Ok(Decision {
@@ -141,42 +200,79 @@ impl Transactions {
     /// AddPartitionsToTxn: must come before the first batch of each partition.
     pub fn add_partitions(
         &self,
-        id: &TransactionalId,
-        producer: Producer,
+        claim: Claim<'_>,
         partitions: &[TopicPartition],
         now: Timestamp,
     ) -> Result<Decision<()>, TransactionError> {
-        let transaction = self.current(id, producer)?;
-        let known = |p| {
-            transaction
-                .ongoing
-                .as_ref()
-                .is_some_and(|o| o.partitions.contains(p))
-        };
-        if partitions.iter().all(known) {
+        let transaction = self.current(claim)?;
+        let known = |o: &Ongoing| partitions.iter().all(|p| o.partitions.contains(p));
+        if transaction.ongoing.as_ref().is_some_and(known) {
             return Ok(Decision::answer(()));
         }
         let mut next = transaction.clone();
         next.ongoing(now).partitions.extend(partitions.iter().cloned());
-        Ok(Decision::put((), vec![put(id, &next)]))
+        Ok(Decision::put((), vec![put(claim.id, &next)]))
     }
 
-    /// TxnOffsetCommit: offsets that become the group's with the commit. (AddOffsetsToTxn is this with no offsets.)
+    /// AddOffsetsToTxn: must come before the first TxnOffsetCommit of the group.
+    pub fn add_group(
+        &self,
+        claim: Claim<'_>,
+        group: &GroupId,
+        now: Timestamp,
+    ) -> Result<Decision<()>, TransactionError> {
+        let mut next = self.current(claim)?.clone();
+        if !next.ongoing(now).groups.insert(group.clone()) {
+            return Ok(Decision::answer(()));
+        }
+        Ok(Decision::put((), vec![put(claim.id, &next)]))
+    }
+
+    /// TxnOffsetCommit: offsets that become the group's with the commit.
     pub fn add_offsets(
         &self,
-        id: &TransactionalId,
-        producer: Producer,
+        claim: Claim<'_>,
         group: &GroupId,
         offsets: Vec<(TopicPartition, CommittedOffset)>,
         now: Timestamp,
     ) -> Result<Decision<()>, TransactionError> {
-        let mut next = self.current(id, producer)?.clone();
+        let transaction = self.current(claim)?;
+        let added = |o: &Ongoing| o.groups.contains(group);
+        if claim.version == TransactionVersion::V1 && !transaction.ongoing.as_ref().is_some_and(added) {
+            return Err(TransactionError::InvalidState { id: claim.id.clone() });
+        }
+        let mut next = transaction.clone();
         let ongoing = next.ongoing(now);
+        ongoing.groups.insert(group.clone());
         for (partition, offset) in offsets {
             ongoing.offsets.retain(|(g, p, _)| (g, p) != (group, &partition));
             ongoing.offsets.push((group.clone(), partition, offset));
         }
-        Ok(Decision::put((), vec![put(id, &next)]))
+        Ok(Decision::put((), vec![put(claim.id, &next)]))
+    }
+
+    /// A batch of that producer for that partition, which adds the partition to the transaction if need be. `None` if
+    /// it was added before.
+    pub fn join(
+        &self,
+        producer: Producer,
+        partition: &TopicPartition,
+        now: Timestamp,
+    ) -> Result<Option<Decision<()>>, TransactionError> {
+        if self.verify(producer, partition) {
+            return Ok(None);
+        }
+        let Some(id) = self.by_producer.get(&producer.id) else {
+            let id = TransactionalId::new(String::new());
+            return Err(TransactionError::UnknownProducer { id });
+        };
+        let claim = Claim {
+            id,
+            producer,
+            version: TransactionVersion::V2,
+        };
+        self.add_partitions(claim, std::slice::from_ref(partition), now)
+            .map(Some)
     }
 
     /// Whether a transactional batch of that producer may be appended to that partition now.
@@ -191,49 +287,97 @@ impl Transactions {
             .is_some_and(|o| o.partitions.contains(partition))
     }
 
+    /// Whether it is the present incarnation.
+    pub fn check(&self, claim: Claim<'_>) -> Result<(), TransactionError> {
+        self.current(claim).map(|_| ())
+    }
+
     /// The transactional id and present incarnation behind a producer id.
     pub fn of_producer(&self, id: ProducerId) -> Option<(&TransactionalId, Producer)> {
         let name = self.by_producer.get(&id)?;
         Some((name, self.by_id.get(name)?.producer))
     }
 
-    /// EndTxn. Offsets given here are committed with those that were added before, and may be all there is.
+    /// Whether an open transaction holds an offset of that group: what is committed may change (`require_stable`).
+    pub fn holds_offset(&self, group: &GroupId, partition: &TopicPartition) -> bool {
+        let mut ongoing = self.by_id.values().filter_map(|t| t.ongoing.as_ref());
+        ongoing.any(|o| o.offsets.iter().any(|(g, p, _)| (g, p) == (group, partition)))
+    }
+
+    /// EndTxn; answers who the producer is from now on. Offsets given here are committed with those that were added
+    /// before, and may be all there is.
     pub fn end(
         &self,
-        id: &TransactionalId,
-        producer: Producer,
+        claim: Claim<'_>,
         outcome: Outcome,
         offsets: Option<(&GroupId, &[(TopicPartition, CommittedOffset)])>,
-    ) -> Result<Decision<()>, TransactionError> {
-        let transaction = self.current(id, producer)?;
+        now: Timestamp,
+    ) -> Result<Decision<Producer>, TransactionError> {
+        let ended = match outcome {
+            Outcome::Commit => Ended::Commit,
+            Outcome::Abort => Ended::Abort,
+        };
+        if offsets.is_none()
+            && let Some(repeated) = self.repeated_end(claim, ended)
+        {
+            return repeated.map(Decision::answer);
+        }
+        let transaction = self.current(claim)?;
         let mut puts = match (outcome, offsets) {
             (Outcome::Commit, Some((group, offsets))) => {
                 Offsets::commit(group, offsets.iter().map(|(p, o)| (p, o)))
             }
             (Outcome::Abort, _) | (_, None) => Vec::new(),
         };
-        let ended = match outcome {
-            Outcome::Commit => Ended::Commit,
-            Outcome::Abort => Ended::Abort,
-        };
-        let Some(ongoing) = &transaction.ongoing else {
-            let repeated = transaction.ended == Some(ended);
-            return if repeated || !puts.is_empty() {
-                Ok(Decision::put((), puts))
-            } else {
-                Err(TransactionError::InvalidState { id: id.clone() })
+        if transaction.ongoing.is_none() {
+            let may_end = match claim.version {
+                TransactionVersion::V1 if !puts.is_empty() => {
+                    return Ok(Decision::put(transaction.producer, puts));
+                }
+                TransactionVersion::V1 => false,
+                // It takes the next epoch: a batch may be under way that would have begun the transaction.
+                TransactionVersion::V2 => outcome == Outcome::Abort,
             };
-        };
+            if !may_end {
+                return Err(TransactionError::InvalidState { id: claim.id.clone() });
+            }
+        }
         if outcome == Outcome::Commit {
-            for (group, partition, offset) in &ongoing.offsets {
+            for (group, partition, offset) in transaction.ongoing.iter().flat_map(|o| &o.offsets) {
                 puts.extend(Offsets::commit(group, [(partition, offset)]));
             }
         }
-        puts.push(put(id, &transaction.ended(producer, ended)));
+        let (next, marked_by) = match claim.version {
+            TransactionVersion::V1 => (transaction.producer, transaction.producer),
+            TransactionVersion::V2 => {
+                let (next, allocated) = self.bump(transaction.producer);
+                puts.extend(allocated);
+                (next, next_epoch(transaction.producer))
+            }
+        };
+        let previous = (claim.version == TransactionVersion::V2).then_some(transaction.producer);
+        puts.push(put(claim.id, &transaction.ended(next, previous, ended, now)));
         Ok(Decision {
-            response: (),
+            response: next,
             puts,
-            markers: transaction.markers(producer, outcome),
+            markers: transaction.markers(marked_by, outcome),
+        })
+    }
+
+    /// The answer to a request to end a transaction that has ended before, if it is one.
+    fn repeated_end(&self, claim: Claim<'_>, ended: Ended) -> Option<Result<Producer, TransactionError>> {
+        let transaction = self.by_id.get(claim.id)?;
+        let before = transaction.ended?;
+        let by = match claim.version {
+            TransactionVersion::V1 => Some(transaction.producer),
+            TransactionVersion::V2 => transaction.previous,
+        };
+        (by == Some(claim.producer)).then(|| {
+            if before == ended {
+                Ok(transaction.producer)
+            } else {
+                Err(TransactionError::InvalidState { id: claim.id.clone() })
+            }
         })
     }
 
@@ -245,7 +389,7 @@ impl Transactions {
                 let fencing = next_epoch(transaction.producer);
                 expired
                     .puts
-                    .push(put(id, &transaction.ended(fencing, Ended::Abort)));
+                    .push(put(id, &transaction.ended(fencing, None, Ended::Abort, now)));
                 expired
                     .markers
                     .extend(transaction.markers(fencing, Outcome::Abort));
@@ -253,6 +397,20 @@ impl Transactions {
             }
         }
         expired
+    }
+
+    /// Forgets the transactional ids that were not used for that long (`transactional.id.expiration.ms`).
+    pub fn expire_ids(&self, now: Timestamp, unused_ms: i64) -> Decision<usize> {
+        let is_unused =
+            |t: &Transaction| t.ongoing.is_none() && t.updated.0.saturating_add(unused_ms) <= now.0;
+        let unused = self
+            .by_id
+            .iter()
+            .filter(|(_, transaction)| is_unused(transaction));
+        let puts: Vec<_> = unused
+            .map(|(id, _)| (Key::Transaction(id.clone()).encode(), None))
+            .collect();
+        Decision::put(puts.len(), puts)
     }
 
     pub(crate) fn forget_topic(&self, topic: &TopicName) -> Vec<Put> {
@@ -273,12 +431,24 @@ impl Transactions {
         puts
     }
 
-    fn current(&self, id: &TransactionalId, producer: Producer) -> Result<&Transaction, TransactionError> {
-        match self.by_id.get(id) {
-            Some(transaction) if transaction.producer == producer => Ok(transaction),
-            Some(_) => Err(TransactionError::Fenced { id: id.clone() }),
-            None => Err(TransactionError::UnknownProducer { id: id.clone() }),
+    fn current(&self, claim: Claim<'_>) -> Result<&Transaction, TransactionError> {
+        let id = || claim.id.clone();
+        match self.by_id.get(claim.id) {
+            Some(transaction) if transaction.producer == claim.producer => Ok(transaction),
+            Some(transaction) if transaction.producer.id == claim.producer.id => {
+                Err(TransactionError::Fenced { id: id() })
+            }
+            Some(_) | None => Err(TransactionError::UnknownProducer { id: id() }),
         }
+    }
+
+    /// The next epoch of a producer or, if it has used them up, the first of a new producer id.
+    fn bump(&self, producer: Producer) -> (Producer, Vec<Put>) {
+        if producer.epoch.0 < LAST_EPOCH {
+            return (next_epoch(producer), Vec::new());
+        }
+        let (id, put) = self.allocate();
+        (first_epoch(id), vec![put])
     }
 
     /// The next free producer id, and the record that takes it.
@@ -321,21 +491,34 @@ impl Transaction {
         Some(Timestamp(started.0.saturating_add(i64::from(self.timeout_ms))))
     }
 
+    pub fn state(&self) -> TransactionState {
+        match (&self.ongoing, self.ended) {
+            (Some(_), _) => TransactionState::Ongoing,
+            (None, Some(Ended::Commit)) => TransactionState::CompleteCommit,
+            (None, Some(Ended::Abort)) => TransactionState::CompleteAbort,
+            (None, None) => TransactionState::Empty,
+        }
+    }
+
     fn ongoing(&mut self, now: Timestamp) -> &mut Ongoing {
         self.ended = None;
+        self.updated = now;
         self.ongoing.get_or_insert_with(|| Ongoing {
             started: now,
             partitions: BTreeSet::new(),
+            groups: BTreeSet::new(),
             offsets: Vec::new(),
         })
     }
 
-    fn ended(&self, producer: Producer, how: Ended) -> Self {
+    fn ended(&self, producer: Producer, previous: Option<Producer>, how: Ended, now: Timestamp) -> Self {
         Self {
             producer,
             timeout_ms: self.timeout_ms,
+            previous,
             ended: Some(how),
             ongoing: None,
+            updated: now,
         }
     }
 
@@ -346,6 +529,24 @@ impl Transaction {
             outcome,
         };
         self.partitions().map(marker).collect()
+    }
+}
+
+impl TransactionState {
+    pub const ALL: [Self; 4] = [
+        Self::Empty,
+        Self::Ongoing,
+        Self::CompleteCommit,
+        Self::CompleteAbort,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "Empty",
+            Self::Ongoing => "Ongoing",
+            Self::CompleteCommit => "CompleteCommit",
+            Self::CompleteAbort => "CompleteAbort",
+        }
     }
 }
 

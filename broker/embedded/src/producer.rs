@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use async_trait::async_trait;
-use millstream_broker_server::{TransactionError, TransactionRequestError};
+use millstream_broker_server::{Claim, TransactionError, TransactionRequestError, TransactionVersion};
 use millstream_broker_storage::{AppendOrigin, Appended, Outcome, Ticket};
 use millstream_client::{Consumed, LogError, TransactionalProducer};
 use millstream_types::{Producer, Record, TopicPartition, TransactionalId};
@@ -51,14 +51,23 @@ impl EmbeddedProducer {
         })
     }
 
+    /// In one process no request arrives late: the first version's rules save an epoch per transaction.
+    fn claim(&self) -> Claim<'_> {
+        Claim {
+            id: &self.id,
+            producer: self.producer,
+            version: TransactionVersion::V1,
+        }
+    }
+
     fn enter(&mut self, partition: &TopicPartition) -> Result<(), LogError> {
         if self.partitions.contains(partition) {
             return Ok(());
         }
-        let added =
-            self.log
-                .broker()
-                .add_partitions(&self.id, self.producer, std::slice::from_ref(partition));
+        let added = self
+            .log
+            .broker()
+            .add_partitions(self.claim(), std::slice::from_ref(partition));
         // Nobody waits for it: it comes before the batches in the log.
         let _earlier = added.map_err(|e| self.log.translate().transaction(e))?;
         self.partitions.insert(partition.clone());
@@ -122,11 +131,11 @@ impl TransactionalProducer for EmbeddedProducer {
         }
         let offsets = consumed.map(|c| self.log.group_offsets(c));
         self.log.broker().storage().room().await;
-        let committed =
-            self.log
-                .broker()
-                .end_transaction(&self.id, self.producer, Outcome::Commit, offsets.as_ref());
-        let ticket = committed.map_err(|e| self.log.translate().transaction(e))?;
+        let committed = self
+            .log
+            .broker()
+            .end_transaction(self.claim(), Outcome::Commit, offsets.as_ref());
+        let (_same, ticket) = committed.map_err(|e| self.log.translate().transaction(e))?;
         ticket.await.map_err(error::write)?;
         self.ended();
         Ok(())
@@ -137,9 +146,9 @@ impl TransactionalProducer for EmbeddedProducer {
         let aborted = self
             .log
             .broker()
-            .end_transaction(&self.id, self.producer, Outcome::Abort, None);
+            .end_transaction(self.claim(), Outcome::Abort, None);
         match aborted {
-            Ok(ticket) => ticket.await.map_err(error::write)?,
+            Ok((_same, ticket)) => ticket.await.map_err(error::write)?,
             // There was nothing to abort.
             Err(TransactionRequestError::Refused(TransactionError::InvalidState { .. })) => {}
             Err(refused) => return Err(self.log.translate().transaction(refused)),

@@ -41,8 +41,11 @@ use uuid::Uuid;
 use crate::{BrokerSettings, InvalidSettings, metrics::Metrics};
 
 pub use groups::{JoinError, Joined};
+pub use records::ProduceError;
 pub use settings::AlterSettingsError;
-pub use transactions::{CommitOffsetsError, GroupOffsets, InitError, TransactionRequestError};
+pub use transactions::{
+    CommitOffsetsError, GroupOffsets, InitError, TransactionDescription, TransactionRequestError,
+};
 
 /// Where a broker keeps its data, and how.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ mod net;
 
 pub use broker::{
     AlterSettingsError, Broker, BrokerConfig, CommitOffsetsError, GroupOffsets, InitError, JoinError, Joined,
-    OpenError, TransactionRequestError,
+    OpenError, ProduceError, TransactionDescription, TransactionRequestError,
 };
 pub use config::{
     BrokerSettings, ConsumerGroupSettings, DynamicSettings, Endpoint, GroupSettings, InvalidProperties,
@@ -19,7 +19,7 @@ pub use config::{
 };
 pub use metrics::scrape;
 pub use millstream_broker_coordinator::{
-    Assignment, CommittedOffset, InitProducerError, InvalidTimeout, MAX_TRANSACTION_TIMEOUT_MS, MemberId,
-    MetadataTooLarge, TransactionError, UnknownMember,
+    Assignment, Claim, CommittedOffset, InitProducerError, InvalidTimeout, MAX_TRANSACTION_TIMEOUT_MS,
+    MemberId, MetadataTooLarge, TransactionError, TransactionState, TransactionVersion, UnknownMember,
 };
 pub use net::{ListenError, ListenerConfig, ServerHandle, serve};

@@ -3,11 +3,22 @@ use millstream_protocol::{
     messages::{ApiVersionsRequest, ApiVersionsResponse, api_versions_response::ApiVersion},
 };
 
-use super::{Call, Handle, Reply, TABLE};
+use super::{Call, Handle, Reply, TABLE, features};
+
+const FEATURES_SINCE: i16 = 3;
 
 impl Handle for ApiVersionsRequest {
-    async fn handle(self, _call: Call) -> Reply<ApiVersionsResponse> {
-        Reply::Now(ApiVersionsResponse::default().with_api_keys(supported()))
+    async fn handle(self, call: Call) -> Reply<ApiVersionsResponse> {
+        let answer = ApiVersionsResponse::default().with_api_keys(supported());
+        if call.version < FEATURES_SINCE {
+            return Reply::Now(answer);
+        }
+        Reply::Now(
+            answer
+                .with_supported_features(features::supported(call.version))
+                .with_finalized_features_epoch(features::EPOCH)
+                .with_finalized_features(features::finalized()),
+        )
     }
 }
 

@@ -1,7 +1,13 @@
 //! The storage engine's errors as Kafka's. Exhaustive on purpose: a new error asks here what clients are told.
 
-use millstream_broker_storage::{AppendError, ProducerError, ReadError, TopicError, WriteError};
+use millstream_broker_coordinator::{InitProducerError, TransactionError};
+use millstream_broker_storage::{
+    AppendError, CommitError, DeleteRecordsError, InvalidConfig, ProducerError, ReadError, TopicError,
+    UnknownPartition, WriteError,
+};
 use millstream_protocol::{ErrorCode, messages::StrBytes};
+
+use crate::{AlterSettingsError, InitError, InvalidSettings, ProduceError, TransactionRequestError};
 
 /// The code for an error, and its text for the person behind the client.
 pub(super) trait ToKafka: std::error::Error {
@@ -65,6 +71,98 @@ impl ToKafka for TopicError {
             Self::UnknownTopic(_) => ErrorCode::UnknownTopicOrPartition,
             Self::InvalidPartitions { .. } => ErrorCode::InvalidPartitions,
             Self::InvalidConfig(_) => ErrorCode::InvalidConfig,
+            Self::Write(error) => error.code(),
+        }
+    }
+}
+
+impl ToKafka for UnknownPartition {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::UnknownTopicOrPartition
+    }
+}
+
+impl ToKafka for CommitError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownPartition(error) => error.code(),
+            Self::Producer(error) => error.code(),
+            Self::Write(error) => error.code(),
+            Self::TooLarge { .. } => ErrorCode::InvalidRequest,
+        }
+    }
+}
+
+impl ToKafka for TransactionError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownProducer { .. } => ErrorCode::InvalidProducerIdMapping,
+            Self::Fenced { .. } => ErrorCode::ProducerFenced,
+            Self::InvalidState { .. } => ErrorCode::InvalidTxnState,
+        }
+    }
+}
+
+impl ToKafka for InitError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Refused(InitProducerError::InvalidTimeout(_)) => ErrorCode::InvalidTransactionTimeout,
+            Self::Refused(InitProducerError::Fenced { .. }) => ErrorCode::ProducerFenced,
+            Self::Commit(error) => error.code(),
+        }
+    }
+}
+
+impl ToKafka for TransactionRequestError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Refused(error) => error.code(),
+            Self::UnknownPartition(error) => error.code(),
+            Self::Metadata(_) => ErrorCode::OffsetMetadataTooLarge,
+            Self::Commit(error) => error.code(),
+        }
+    }
+}
+
+impl ToKafka for ProduceError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Append(error) => error.code(),
+            // As Kafka answers a batch: the partition knows epochs, fences are the coordinator's word.
+            Self::Transaction(TransactionError::Fenced { .. }) => ErrorCode::InvalidProducerEpoch,
+            Self::Transaction(error) => error.code(),
+            Self::Commit(error) => error.code(),
+        }
+    }
+}
+
+impl ToKafka for DeleteRecordsError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownPartition(error) => error.code(),
+            Self::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+            Self::Write(error) => error.code(),
+        }
+    }
+}
+
+impl ToKafka for InvalidConfig {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::InvalidConfig
+    }
+}
+
+impl ToKafka for InvalidSettings {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::InvalidConfig
+    }
+}
+
+impl ToKafka for AlterSettingsError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Invalid(error) => error.code(),
+            Self::Topics(error) => error.code(),
             Self::Write(error) => error.code(),
         }
     }

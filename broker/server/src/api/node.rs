@@ -2,6 +2,7 @@ use std::{fmt, sync::Arc};
 
 use millstream_broker_storage::Storage;
 use millstream_protocol::messages::{BrokerId, StrBytes};
+use millstream_types::TopicName;
 use tokio_util::sync::CancellationToken;
 
 use super::fetch::Fetches;
@@ -44,6 +45,12 @@ impl Node {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         self.broker.metrics()
+    }
+
+    pub(super) fn topic_name(&self, id: uuid::Uuid) -> Option<TopicName> {
+        let topics = self.storage().topics();
+        let topic = topics.iter().find(|topic| topic.id == id)?;
+        Some(topic.name.clone())
     }
 
     pub(super) fn cluster_id(&self) -> StrBytes {

@@ -19,12 +19,17 @@ const ACKS_NONE: i16 = 0;
 /// What `acks` may be. One node, and acknowledged means on disk: 1 and -1 (all) promise the same.
 const ACKS: [i16; 3] = [ACKS_NONE, 1, -1];
 
+/// From this version on, a transactional batch adds its partition to the transaction (KIP-890).
+const JOINS_SINCE: i16 = 12;
+/// From this version on, topics have ids instead of names.
+const TOPIC_IDS_SINCE: i16 = 13;
+
 impl Handle for ProduceRequest {
     async fn handle(self, call: Call) -> Reply<ProduceResponse> {
         let acks_known = ACKS.contains(&self.acks);
         let mut topics = Vec::with_capacity(self.topic_data.len());
         for topic in self.topic_data {
-            topics.push(append_topic(&call.node, topic, acks_known).await);
+            topics.push(append_topic(&call, topic, acks_known).await);
         }
         if self.acks == ACKS_NONE {
             return Reply::Nothing;
@@ -54,8 +59,8 @@ struct Refusal {
     text: Option<StrBytes>,
 }
 
-impl From<AppendError> for Refusal {
-    fn from(error: AppendError) -> Self {
+impl<E: ToKafka> From<E> for Refusal {
+    fn from(error: E) -> Self {
         Self {
             code: error.code(),
             text: error.text(),
@@ -72,19 +77,21 @@ impl Refusal {
     }
 }
 
-async fn append_topic(
-    node: &std::sync::Arc<Node>,
-    topic: TopicProduceData,
-    acks_known: bool,
-) -> TopicAppends {
-    let name = TopicName::new(topic.name.as_str()).ok();
+async fn append_topic(call: &Call, topic: TopicProduceData, acks_known: bool) -> TopicAppends {
+    let node = &call.node;
+    let (name, unknown) = if call.version >= TOPIC_IDS_SINCE {
+        (node.topic_name(topic.topic_id), ErrorCode::UnknownTopicId)
+    } else {
+        let name = TopicName::new(topic.name.as_str()).ok();
+        (name, ErrorCode::UnknownTopicOrPartition)
+    };
     let mut partitions = Vec::with_capacity(topic.partition_data.len());
     for data in topic.partition_data {
         let partition = data.index;
         let state = match &name {
             _ if !acks_known => Err(Refusal::of(ErrorCode::InvalidRequiredAcks)),
-            None => Err(Refusal::of(ErrorCode::UnknownTopicOrPartition)),
-            Some(name) => append(node, TopicPartition::new(name.clone(), partition), data).await,
+            None => Err(Refusal::of(unknown)),
+            Some(name) => append(call, TopicPartition::new(name.clone(), partition), data).await,
         };
         if let Err(refusal) = &state {
             node.metrics().partition_error("Produce", refusal.code);
@@ -97,19 +104,26 @@ async fn append_topic(
         });
     }
     TopicAppends {
-        answer: TopicProduceResponse::default().with_name(topic.name),
+        answer: TopicProduceResponse::default()
+            .with_name(topic.name)
+            .with_topic_id(topic.topic_id),
         partitions,
     }
 }
 
 async fn append(
-    node: &Node,
+    call: &Call,
     partition: TopicPartition,
     data: PartitionProduceData,
 ) -> Result<(TopicPartition, Ticket<Appended>), Refusal> {
     let bytes: Bytes = data.records.unwrap_or_default();
-    node.storage().room().await;
-    let ticket = node.broker.produce(&partition, bytes, AppendOrigin::Client)?;
+    let broker = &call.node.broker;
+    broker.storage().room().await;
+    let ticket = if call.version >= JOINS_SINCE {
+        broker.produce_and_join(&partition, bytes, AppendOrigin::Client)?
+    } else {
+        broker.produce(&partition, bytes, AppendOrigin::Client)?
+    };
     Ok((partition, ticket))
 }
 

@@ -131,5 +131,8 @@ async fn run_timer(broker: Weak<Broker>) {
             Err(CommitError::Write(WriteError::Closed)) => return,
             Err(error) => warn!(%error, "an expired transaction was not aborted; it is tried again"),
         }
+        if let Err(error) = broker.expire_transactional_ids() {
+            warn!(%error, "unused transactional ids were not forgotten; it is tried again");
+        }
     }
 }

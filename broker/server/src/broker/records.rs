@@ -1,5 +1,6 @@
 use bytes::Bytes;
-use millstream_broker_storage::{AppendError, AppendOrigin, Appended, ProducerError, Ticket};
+use millstream_broker_coordinator::TransactionError;
+use millstream_broker_storage::{AppendError, AppendOrigin, Appended, CommitError, ProducerError, Ticket};
 use millstream_protocol::batch::BatchHeader;
 use millstream_types::{Producer, TopicPartition};
 
@@ -42,6 +43,42 @@ impl Broker {
         }
         self.storage().append(partition, batch, origin)
     }
+}
+
+impl Broker {
+    /// The same for a client of transaction version 2: a transactional batch adds its partition to the transaction, and
+    /// begins it (KIP-890). The addition comes before the batch in the log, so that one ticket stands for both.
+    pub fn produce_and_join(
+        &self,
+        partition: &TopicPartition,
+        batch: Bytes,
+        origin: AppendOrigin,
+    ) -> Result<Ticket<Appended>, ProduceError> {
+        let transactional = BatchHeader::read(&batch)
+            .filter(|header| header.attributes.is_transactional())
+            .and_then(|header| header.producer());
+        let Some(producer) = transactional else {
+            return Ok(self.storage().append(partition, batch, origin)?);
+        };
+        let mut coordinator = self.lock();
+        self.storage().offsets(partition).map_err(AppendError::from)?;
+        let now = self.clock().now();
+        if let Some(joining) = coordinator.transactions.join(producer, partition, now)? {
+            let _earlier = self.perform(&mut coordinator, joining)?;
+        }
+        Ok(self.storage().append(partition, batch, origin)?)
+    }
+}
+
+/// Why a batch that may add its partition to a transaction was not appended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProduceError {
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    #[error(transparent)]
+    Transaction(#[from] TransactionError),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
 }
 
 fn refusal(producer: Producer, current: Option<Producer>) -> ProducerError {

@@ -7,7 +7,7 @@ use millstream_types::{
 };
 
 use super::*;
-use millstream_broker_coordinator::{CommittedOffset, TransactionError};
+use millstream_broker_coordinator::{Claim, CommittedOffset, TransactionError, TransactionVersion};
 
 struct Fixture {
     broker: Arc<Broker>,
@@ -42,6 +42,15 @@ fn id() -> TransactionalId {
     TransactionalId::new("tx")
 }
 
+fn claim(id: &TransactionalId, producer: Producer) -> Claim<'_> {
+    let version = TransactionVersion::V1;
+    Claim {
+        id,
+        producer,
+        version,
+    }
+}
+
 fn batch(producer: Producer, sequence: i32) -> Bytes {
     let mut batch = BatchBuilder::new(Compression::None)
         .producer(producer, sequence)
@@ -70,14 +79,15 @@ async fn refuses_batches_outside_of_their_transaction() {
     let outside = AppendError::Producer(ProducerError::InvalidTxnState { id: producer.id });
     assert_eq!(produce(&broker, producer, 0), Err(outside.clone()));
     broker
-        .add_partitions(&id(), producer, &[partition(0)])
+        .add_partitions(claim(&id(), producer), &[partition(0)])
         .unwrap()
         .await
         .unwrap();
     produce(&broker, producer, 0).unwrap();
     broker
-        .end_transaction(&id(), producer, Outcome::Commit, None)
+        .end_transaction(claim(&id(), producer), Outcome::Commit, None)
         .unwrap()
+        .1
         .await
         .unwrap();
     assert_eq!(
@@ -97,7 +107,7 @@ async fn an_open_transaction_survives_a_crash_and_then_commits() {
     let group = GroupId::new("g");
     let producer = broker.init_producer(&id(), 60_000, None).await.unwrap();
     broker
-        .add_partitions(&id(), producer, &[partition(0), partition(1)])
+        .add_partitions(claim(&id(), producer), &[partition(0), partition(1)])
         .unwrap()
         .await
         .unwrap();
@@ -108,7 +118,12 @@ async fn an_open_transaction_survives_a_crash_and_then_commits() {
         .unwrap();
     let offsets = (group.clone(), vec![(partition(1), offset(5))]);
     broker
-        .add_offsets(&id(), producer, offsets)
+        .add_group(claim(&id(), producer), &group)
+        .unwrap()
+        .await
+        .unwrap();
+    broker
+        .add_offsets(claim(&id(), producer), offsets)
         .unwrap()
         .await
         .unwrap();
@@ -125,8 +140,9 @@ async fn an_open_transaction_survives_a_crash_and_then_commits() {
     assert_eq!(broker.committed(&group, &partition(1)), None);
     produce(&broker, producer, 1).unwrap();
     broker
-        .end_transaction(&id(), producer, Outcome::Commit, None)
+        .end_transaction(claim(&id(), producer), Outcome::Commit, None)
         .unwrap()
+        .1
         .await
         .unwrap();
     assert_eq!(broker.committed(&group, &partition(1)), Some(offset(5)));
@@ -143,7 +159,7 @@ async fn a_transaction_that_takes_too_long_is_aborted_by_itself() {
     let Fixture { broker, clock, .. } = fixture().await;
     let producer = broker.init_producer(&id(), 1000, None).await.unwrap();
     broker
-        .add_partitions(&id(), producer, &[partition(0)])
+        .add_partitions(claim(&id(), producer), &[partition(0)])
         .unwrap()
         .await
         .unwrap();
@@ -155,7 +171,7 @@ async fn a_transaction_that_takes_too_long_is_aborted_by_itself() {
         .await
         .expect("the timer aborts it")
         .unwrap();
-    let late = broker.end_transaction(&id(), producer, Outcome::Commit, None);
+    let late = broker.end_transaction(claim(&id(), producer), Outcome::Commit, None);
     assert!(matches!(
         late,
         Err(TransactionRequestError::Refused(TransactionError::Fenced { .. }))
@@ -231,4 +247,41 @@ async fn altered_settings_survive_a_restart_and_give_topics_their_defaults() {
     assert_eq!(max_bytes(&broker), 1000);
     assert_eq!(broker.settings().get("message.max.bytes"), Some("1000"));
     broker.close().await;
+}
+
+#[tokio::test]
+async fn a_delayed_batch_of_an_earlier_transaction_is_refused() {
+    let Fixture { broker, .. } = fixture().await;
+    let first = broker.init_producer(&id(), 60_000, None).await.unwrap();
+    let send = |producer, sequence| {
+        broker.produce_and_join(&partition(0), batch(producer, sequence), AppendOrigin::Client)
+    };
+    send(first, 0).unwrap().await.unwrap();
+    let id = id();
+    let end = |producer, outcome| {
+        let version = TransactionVersion::V2;
+        let claim = Claim {
+            id: &id,
+            producer,
+            version,
+        };
+        broker.end_transaction(claim, outcome, None)
+    };
+    let (second, ended) = end(first, Outcome::Commit).unwrap();
+    ended.await.unwrap();
+    assert_eq!(
+        send(first, 1).unwrap_err(),
+        TransactionError::Fenced { id: id.clone() }.into()
+    );
+    send(second, 0).unwrap().await.unwrap();
+    assert_eq!(
+        broker.storage().offsets(&partition(0)).unwrap().last_stable,
+        Offset(2)
+    );
+    let (repeated, _) = end(first, Outcome::Commit).unwrap();
+    assert_eq!(repeated, second, "and does not end the second one");
+    let (_, ended) = end(second, Outcome::Abort).unwrap();
+    ended.await.unwrap();
+    let ends = broker.storage().offsets(&partition(0)).unwrap();
+    assert_eq!((ends.last_stable, ends.high_watermark), (Offset(4), Offset(4)));
 }

@@ -1,10 +1,13 @@
 use std::collections::BTreeMap;
 
 use millstream_broker_coordinator::{
-    CommittedOffset, Decision, InitProducerError, MetadataTooLarge, Offsets, TransactionError,
+    Claim, CommittedOffset, Decision, InitProducerError, MetadataTooLarge, Offsets, TransactionError,
+    TransactionState,
 };
-use millstream_broker_storage::{CommitError, Outcome, StateKey, Ticket, UnknownPartition, WriteError};
-use millstream_types::{GroupId, Producer, ProducerId, TopicPartition, TransactionalId};
+use millstream_broker_storage::{
+    AtomicGroup, CommitError, Marker, Outcome, StateKey, Ticket, UnknownPartition, WriteError,
+};
+use millstream_types::{GroupId, Producer, ProducerId, Timestamp, TopicPartition, TransactionalId};
 use tracing::{info, warn};
 
 use super::{Broker, only_write};
@@ -42,6 +45,18 @@ pub enum CommitOffsetsError {
     Commit(#[from] CommitError),
 }
 
+/// A transactional id at this moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransactionDescription {
+    pub id: TransactionalId,
+    pub producer: Producer,
+    pub state: TransactionState,
+    pub timeout_ms: i32,
+    /// When the open transaction began.
+    pub started: Option<Timestamp>,
+    pub partitions: Vec<TopicPartition>,
+}
+
 /// Offsets of one group, next records to read.
 pub type GroupOffsets = (GroupId, Vec<(TopicPartition, CommittedOffset)>);
 
@@ -66,9 +81,11 @@ impl Broker {
         expected: Option<Producer>,
     ) -> Result<Producer, InitError> {
         self.storage().room().await;
+        let timeouts = (timeout_ms, self.settings().max_transaction_timeout_ms);
         let (producer, ticket) = {
             let mut coordinator = self.lock();
-            let decision = coordinator.transactions.init(id, timeout_ms, expected)?;
+            let now = self.clock().now();
+            let decision = coordinator.transactions.init(id, timeouts, expected, now)?;
             if !decision.markers.is_empty() {
                 info!(%id, partitions = decision.markers.len(), "aborting the former producer's transaction");
             }
@@ -82,24 +99,44 @@ impl Broker {
     /// before the ticket resolves.
     pub fn add_partitions(
         &self,
-        id: &TransactionalId,
-        producer: Producer,
+        claim: Claim<'_>,
         partitions: &[TopicPartition],
     ) -> Result<Ticket<()>, TransactionRequestError> {
         let mut coordinator = self.lock();
         self.check_partitions(partitions)?;
         let now = self.clock().now();
-        let decision = coordinator
-            .transactions
-            .add_partitions(id, producer, partitions, now)?;
+        let decision = coordinator.transactions.add_partitions(claim, partitions, now)?;
         Ok(self.perform(&mut coordinator, decision)?.1)
     }
 
-    /// Adds offsets that the commit will commit. Without any it only begins the transaction.
+    /// Whether that producer's transaction is open and these partitions belong to it; answers for each.
+    pub fn verify_partitions(
+        &self,
+        claim: Claim<'_>,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<bool>, TransactionError> {
+        let coordinator = self.lock();
+        coordinator.transactions.check(claim)?;
+        let verify = |p| coordinator.transactions.verify(claim.producer, p);
+        Ok(partitions.iter().map(verify).collect())
+    }
+
+    /// Announces that offsets of a group will be added.
+    pub fn add_group(
+        &self,
+        claim: Claim<'_>,
+        group: &GroupId,
+    ) -> Result<Ticket<()>, TransactionRequestError> {
+        let mut coordinator = self.lock();
+        let now = self.clock().now();
+        let decision = coordinator.transactions.add_group(claim, group, now)?;
+        Ok(self.perform(&mut coordinator, decision)?.1)
+    }
+
+    /// Adds offsets that the commit will commit.
     pub fn add_offsets(
         &self,
-        id: &TransactionalId,
-        producer: Producer,
+        claim: Claim<'_>,
         (group, offsets): GroupOffsets,
     ) -> Result<Ticket<()>, TransactionRequestError> {
         Offsets::check(&offsets)?;
@@ -108,26 +145,50 @@ impl Broker {
         let now = self.clock().now();
         let decision = coordinator
             .transactions
-            .add_offsets(id, producer, &group, offsets, now)?;
+            .add_offsets(claim, &group, offsets, now)?;
         Ok(self.perform(&mut coordinator, decision)?.1)
     }
 
-    /// Commits or aborts: markers, group offsets and the coordinator's state are one atom in the log.
+    /// Commits or aborts: markers, group offsets and the coordinator's state are one atom in the log. Answers who the
+    /// producer is from now on.
     pub fn end_transaction(
         &self,
-        id: &TransactionalId,
-        producer: Producer,
+        claim: Claim<'_>,
         outcome: Outcome,
         offsets: Option<&GroupOffsets>,
-    ) -> Result<Ticket<()>, TransactionRequestError> {
+    ) -> Result<(Producer, Ticket<()>), TransactionRequestError> {
         let mut coordinator = self.lock();
         if let Some((_, offsets)) = offsets {
             Offsets::check(offsets)?;
             self.check_partitions(offsets.iter().map(|(p, _)| p))?;
         }
         let offsets = offsets.map(|(group, offsets)| (group, offsets.as_slice()));
-        let decision = coordinator.transactions.end(id, producer, outcome, offsets)?;
-        Ok(self.perform(&mut coordinator, decision)?.1)
+        let now = self.clock().now();
+        let decision = coordinator.transactions.end(claim, outcome, offsets, now)?;
+        Ok(self.perform(&mut coordinator, decision)?)
+    }
+
+    /// Ends a producer's transaction in one partition, whatever the coordinator knows of it: the way out of a transaction
+    /// that hangs (WriteTxnMarkers).
+    pub fn write_marker(&self, marker: Marker) -> Result<Ticket<()>, CommitError> {
+        let _order = self.lock();
+        self.storage().commit(AtomicGroup {
+            markers: vec![marker],
+            puts: Vec::new(),
+        })
+    }
+
+    pub fn describe_transaction(&self, id: &TransactionalId) -> Option<TransactionDescription> {
+        let coordinator = self.lock();
+        let transaction = coordinator.transactions.get(id)?;
+        Some(describe(id, transaction))
+    }
+
+    /// All transactional ids, by name.
+    pub fn describe_transactions(&self) -> Vec<TransactionDescription> {
+        let coordinator = self.lock();
+        let all = coordinator.transactions.iter();
+        all.map(|(id, transaction)| describe(id, transaction)).collect()
     }
 
     /// Commits offsets of a group outside of a transaction.
@@ -182,6 +243,18 @@ impl Broker {
         self.perform(&mut coordinator, decision).map(|_| ())
     }
 
+    /// Forgets transactional ids that nobody uses any more.
+    pub(super) fn expire_transactional_ids(&self) -> Result<(), CommitError> {
+        let unused_ms = self.settings().transactional_id_expiration_ms;
+        let mut coordinator = self.lock();
+        let decision = coordinator.transactions.expire_ids(self.clock().now(), unused_ms);
+        if decision.is_empty() {
+            return Ok(());
+        }
+        info!(ids = decision.response, "forgetting unused transactional ids");
+        self.perform(&mut coordinator, decision).map(|_| ())
+    }
+
     fn check_partitions<'a>(
         &self,
         partitions: impl IntoIterator<Item = &'a TopicPartition>,
@@ -189,5 +262,19 @@ impl Broker {
         partitions
             .into_iter()
             .try_for_each(|p| self.storage().offsets(p).map(|_| ()))
+    }
+}
+
+fn describe(
+    id: &TransactionalId,
+    transaction: &millstream_broker_coordinator::Transaction,
+) -> TransactionDescription {
+    TransactionDescription {
+        id: id.clone(),
+        producer: transaction.producer,
+        state: transaction.state(),
+        timeout_ms: transaction.timeout_ms,
+        started: transaction.started(),
+        partitions: transaction.partitions().cloned().collect(),
     }
 }

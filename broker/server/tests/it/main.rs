@@ -7,6 +7,7 @@ mod hostile;
 mod metrics;
 mod records;
 mod topics;
+mod transactions;
 
 use std::sync::Arc;
 

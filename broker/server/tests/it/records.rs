@@ -58,6 +58,11 @@ pub(crate) fn fetch(topic: &str, partition: i32, offset: i64, max_wait_ms: i32) 
         .with_topics(vec![topic])
 }
 
+pub(crate) fn metadata(topic: &str) -> MetadataRequest {
+    let topic = MetadataRequestTopic::default().with_name(Some(topic_name(topic)));
+    MetadataRequest::default().with_topics(Some(vec![topic]))
+}
+
 async fn append(client: &mut Client, batch: Bytes) -> PartitionProduceResponse {
     let answer = client.ask(&produce("t", 0, batch), 9).await;
     answer.responses[0].partition_responses[0].clone()
