@@ -278,8 +278,8 @@ async fn a_delayed_batch_of_an_earlier_transaction_is_refused() {
         broker.storage().offsets(&partition(0)).unwrap().last_stable,
         Offset(2)
     );
-    let (repeated, _) = end(first, Outcome::Commit).unwrap();
-    assert_eq!(repeated, second, "and does not end the second one");
+    let late = end(first, Outcome::Commit).unwrap_err();
+    assert_eq!(late, TransactionError::Fenced { id: id.clone() }.into());
     let (_, ended) = end(second, Outcome::Abort).unwrap();
     ended.await.unwrap();
     let ends = broker.storage().offsets(&partition(0)).unwrap();
