@@ -46,6 +46,10 @@ bench-kafka *options:
 bench-storage:
     cargo bench -p millstream-broker-storage
 
+# the port over loopback: throughput, latency, memory and CPU of the broker
+bench-broker:
+    cargo bench -p millstream-broker-server
+
 # the flights year through a pipeline against a straight-line program
 bench-pipeline:
     cargo bench -p millstream-tests-e2e --bench pipeline

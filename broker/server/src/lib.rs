@@ -5,6 +5,7 @@
 
 mod api;
 mod broker;
+mod budget;
 mod config;
 mod metrics;
 mod net;

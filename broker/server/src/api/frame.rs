@@ -2,11 +2,15 @@ use std::{collections::VecDeque, io::IoSlice};
 
 use bytes::{Buf, Bytes};
 
+use crate::budget::Held;
+
 /// An answer on its way to a socket, as the pieces it was made of: record batches are written from where they lie.
 #[derive(Debug, Default)]
 pub(crate) struct Frame {
     pieces: VecDeque<Bytes>,
     remaining: usize,
+    /// Its share of the memory.
+    held: Held,
 }
 
 impl Frame {
@@ -20,6 +24,12 @@ impl Frame {
     pub(crate) fn push_front(&mut self, piece: Bytes) {
         self.remaining += piece.len();
         self.pieces.push_front(piece);
+    }
+
+    /// Keeps a share of the memory until it is dropped.
+    pub(crate) fn hold(mut self, held: Held) -> Self {
+        self.held.add(held);
+        self
     }
 
     pub(crate) fn len(&self) -> usize {

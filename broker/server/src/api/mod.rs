@@ -48,7 +48,7 @@ use millstream_protocol::{
 };
 use tokio::sync::oneshot;
 
-use crate::metrics::RequestTimer;
+use crate::{budget::Held, metrics::RequestTimer};
 pub(crate) use frame::Frame;
 pub(crate) use node::{Advertised, Node};
 
@@ -158,6 +158,7 @@ pub(crate) struct Outgoing {
     /// The next request of an API that goes one at a time waits for this to be dropped.
     _turn: Option<oneshot::Sender<()>>,
     _timer: RequestTimer,
+    _held: Held,
 }
 
 /// Why a request ends its connection: what follows in the stream cannot be trusted any more.
@@ -208,7 +209,8 @@ impl Session {
     }
 
     /// The first step of a request: when this returns, everything that depends on the order of arrival has happened.
-    pub(crate) async fn start(&mut self, mut frame: Bytes) -> Result<Answer, RequestError> {
+    /// `held` is the frame's share of the memory, kept until the answer is written.
+    pub(crate) async fn start(&mut self, mut frame: Bytes, held: Held) -> Result<Answer, RequestError> {
         let peek = RequestPeek::read(&frame)?;
         let (key, version) = (peek.api_key, peek.api_version);
         let row = TABLE
@@ -233,6 +235,7 @@ impl Session {
                     frame: Some(frame),
                     _turn: None,
                     _timer: timer,
+                    _held: held,
                 }))
                 .boxed());
             }
@@ -241,16 +244,17 @@ impl Session {
         let header_version = api_key(key).request_header_version(version);
         let _header: RequestHeader = decode(&mut frame, header_version)?;
         let pending = (row.start)(call, frame).await?;
-        Ok(self.in_turn(row, pending, timer))
+        Ok(self.in_turn(row, pending, timer, held))
     }
 
-    fn in_turn(&mut self, row: &Row, pending: Pending, timer: RequestTimer) -> Answer {
+    fn in_turn(&mut self, row: &Row, pending: Pending, timer: RequestTimer, held: Held) -> Answer {
         if !row.one_at_a_time {
             return async {
                 Ok(Outgoing {
                     frame: pending.await?,
                     _turn: None,
                     _timer: timer,
+                    _held: held,
                 })
             }
             .boxed();
@@ -266,6 +270,7 @@ impl Session {
                 frame: pending.await?,
                 _turn: Some(turn),
                 _timer: timer,
+                _held: held,
             })
         }
         .boxed()

@@ -6,7 +6,11 @@ use millstream_types::TopicName;
 use tokio_util::sync::CancellationToken;
 
 use super::fetch::Fetches;
-use crate::{Broker, BrokerSettings, metrics::Metrics};
+use crate::{Broker, BrokerSettings, budget::Budget, metrics::Metrics};
+
+/// Where `queued.max.request.bytes` leaves it to the broker.
+const REQUEST_BYTES: usize = 256 << 20;
+const ANSWER_BYTES: usize = 256 << 20;
 
 /// This broker as clients see it: the one node of its cluster.
 pub(crate) struct Node {
@@ -15,6 +19,10 @@ pub(crate) struct Node {
     /// Long polls end with it.
     pub(super) shutdown: CancellationToken,
     pub(super) fetches: Fetches,
+    /// The memory of all requests, from their first bytes to their answers.
+    pub(crate) requests: Budget,
+    /// The memory of all records in answers.
+    pub(super) answers: Budget,
 }
 
 impl Node {
@@ -22,12 +30,19 @@ impl Node {
     pub(super) const ID: BrokerId = BrokerId(1);
 
     pub(crate) fn new(broker: Arc<Broker>, advertised: Advertised, shutdown: CancellationToken) -> Self {
-        let fetches = Fetches::new(broker.settings().max_fetch_sessions);
+        let settings = broker.settings();
+        let fetches = Fetches::new(settings.max_fetch_sessions);
+        let request_bytes = settings
+            .max_queued_request_bytes
+            .and_then(|bytes| usize::try_from(bytes).ok());
+        let requests = Budget::new(request_bytes.unwrap_or(REQUEST_BYTES));
         Self {
             broker,
             advertised,
             shutdown,
             fetches,
+            requests,
+            answers: Budget::new(ANSWER_BYTES),
         }
     }
 
@@ -39,7 +54,7 @@ impl Node {
         self.broker.storage()
     }
 
-    pub(super) fn settings(&self) -> Arc<BrokerSettings> {
+    pub(crate) fn settings(&self) -> Arc<BrokerSettings> {
         self.broker.settings()
     }
 

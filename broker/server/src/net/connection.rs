@@ -13,7 +13,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::frames::{FrameReader, ReadFrameError};
-use crate::api::{Answer, Node, Outgoing, RequestError, Session};
+use crate::{
+    BrokerSettings,
+    api::{Answer, Node, Outgoing, RequestError, Session},
+};
 
 /// Requests of one connection that are worked on at the same time. Clients keep 5 in flight, few more than 100.
 const MAX_IN_FLIGHT: usize = 128;
@@ -49,15 +52,20 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr, node: Arc<Node>, idle_timeout: Duration) -> Self {
+    pub(super) fn new(
+        stream: TcpStream,
+        peer: SocketAddr,
+        node: Arc<Node>,
+        settings: &BrokerSettings,
+    ) -> Self {
         let (read, answers) = stream.into_split();
         Self {
             peer,
-            frames: FrameReader::new(read),
+            frames: FrameReader::new(read, settings.max_request_bytes, node.requests.clone()),
             answers,
             in_flight: FuturesOrdered::new(),
             session: Session::new(node),
-            idle_timeout,
+            idle_timeout: settings.connection_idle_timeout,
         }
     }
 
@@ -76,8 +84,8 @@ impl Connection {
                 () = shutdown.cancelled() => return self.drain().await,
                 Some(answer) = self.in_flight.next() => self.write(answer).await?,
                 frame = self.frames.next(), if self.in_flight.len() < MAX_IN_FLIGHT => match frame? {
-                    Some(frame) => {
-                        let answer = self.session.start(frame).await?;
+                    Some((frame, held)) => {
+                        let answer = self.session.start(frame, held).await?;
                         self.in_flight.push_back(answer);
                     }
                     // The client may have closed only its half, and still want what it asked for.
@@ -95,7 +103,10 @@ impl Connection {
             while let Some(answer) = self.in_flight.next().await {
                 self.write(answer).await?;
             }
-            self.answers.shutdown().await.map_err(ConnectionError::Write)
+            self.answers.shutdown().await.map_err(ConnectionError::Write)?;
+            // To close on bytes that nobody read would take back answers that are on their way.
+            self.frames.discard().await;
+            Ok(())
         };
         timeout(DRAIN_TIMEOUT, drain)
             .await

@@ -2,13 +2,16 @@
 //!
 //! One task per connection ([`connection`]). Invariants:
 //! - answers leave in the order of their requests, although requests are worked on at the same time;
-//! - memory follows the bytes that arrived, never a length that was declared;
+//! - memory follows the bytes that arrived, never a length that was declared, and all connections share one budget of it
+//!   ([`crate::budget`]);
+//! - a client that does not read, or sends a request by the byte, is closed;
 //! - a stranger's nonsense, and a bug it may find, ends that one connection.
 //!
 //! Deliberately absent so far: TLS and SASL.
 
 mod connection;
 mod frames;
+mod slots;
 #[cfg(test)]
 mod tests;
 
@@ -19,10 +22,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info, warn};
 
@@ -31,6 +31,7 @@ use crate::{
     api::{Advertised, Node},
 };
 use connection::{Connection, ConnectionError};
+use slots::{Slot, Slots};
 
 /// Settings of the port.
 #[derive(Clone, Debug)]
@@ -39,10 +40,6 @@ pub struct ListenerConfig {
     pub listen: String,
     /// `host:port` that clients are told to connect to, where it differs from `listen` (`advertised.listeners`).
     pub advertised: Option<String>,
-    /// Connections at the same time; more are closed at once.
-    pub max_connections: usize,
-    /// A connection that has completed no request for this long is closed (`connections.max.idle.ms`).
-    pub idle_timeout: Duration,
 }
 
 impl Default for ListenerConfig {
@@ -61,8 +58,6 @@ impl From<&BrokerSettings> for ListenerConfig {
             advertised: advertised
                 .find(|a| a.name == listener.name)
                 .map(Endpoint::address),
-            max_connections: settings.max_connections,
-            idle_timeout: settings.connection_idle_timeout,
         }
     }
 }
@@ -129,9 +124,8 @@ pub async fn serve(
     let connections = TaskTracker::new();
     let acceptor = Acceptor {
         listener,
-        slots: Arc::new(Semaphore::new(config.max_connections)),
+        slots: Slots::default(),
         connections: connections.clone(),
-        idle_timeout: config.idle_timeout,
         node: Arc::new(Node::new(broker, advertised, shutdown.clone())),
         shutdown,
     };
@@ -164,9 +158,8 @@ impl ListenError {
 
 struct Acceptor {
     listener: TcpListener,
-    slots: Arc<Semaphore>,
+    slots: Slots,
     connections: TaskTracker,
-    idle_timeout: Duration,
     node: Arc<Node>,
     shutdown: CancellationToken,
 }
@@ -193,22 +186,27 @@ impl Acceptor {
     }
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
-        let Ok(slot) = self.slots.clone().try_acquire_owned() else {
-            self.node.metrics().connection_refused();
-            warn!(%peer, "too many connections, closing the new one");
-            return;
+        let settings = self.node.settings();
+        let (most, most_per_ip) = (settings.max_connections, settings.max_connections_per_ip);
+        let slot = match self.slots.take(peer.ip(), most, most_per_ip) {
+            Ok(slot) => slot,
+            Err(error) => {
+                self.node.metrics().connection_refused();
+                warn!(%peer, %error, "closing a new connection");
+                return;
+            }
         };
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%peer, %error, "cannot switch off Nagle's algorithm");
         }
-        let connection = Connection::new(stream, peer, self.node.clone(), self.idle_timeout);
+        let connection = Connection::new(stream, peer, self.node.clone(), &settings);
         let shutdown = self.shutdown.clone();
         self.connections.spawn(serve_one(connection, slot, shutdown));
     }
 }
 
 /// A panic in here ends the task, and with it this connection, and nothing else.
-async fn serve_one(connection: Connection, slot: OwnedSemaphorePermit, shutdown: CancellationToken) {
+async fn serve_one(connection: Connection, slot: Slot, shutdown: CancellationToken) {
     let (peer, node) = (connection.peer(), connection.node());
     let _open = node.metrics().connection_opened();
     match connection.run(shutdown).await {

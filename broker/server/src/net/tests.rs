@@ -1,13 +1,24 @@
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::io::AsyncWriteExt;
+use millstream_protocol::frame::MAX_FRAME_BYTES;
+use tokio::{io::AsyncWriteExt, time::Instant};
 
-use super::frames::FrameReader;
+use super::frames::{FrameReader, arrives_until};
+use crate::budget::Budget;
 
 fn framed(body: &[u8]) -> Vec<u8> {
     let length = i32::try_from(body.len()).unwrap();
     [&length.to_be_bytes(), body].concat()
+}
+
+#[test]
+fn a_frame_must_arrive_at_a_pace() {
+    let began = Instant::now();
+    let seconds = |arrived_bytes| (arrives_until(began, arrived_bytes) - began).as_secs();
+    assert_eq!(
+        (seconds(0), seconds(16 << 10), seconds(1600 << 10)),
+        (30, 31, 130)
+    );
 }
 
 #[tokio::test]
@@ -22,11 +33,12 @@ async fn frames_are_cut_wherever_the_reads_fall() {
                 write.write_all(chunk).await.unwrap();
             }
         });
-        let mut frames = FrameReader::new(read);
+        let mut frames = FrameReader::new(read, MAX_FRAME_BYTES, Budget::new(1 << 20));
         for body in &bodies {
-            assert_eq!(frames.next().await.unwrap(), Some(Bytes::from(body.clone())));
+            let (frame, _held) = frames.next().await.unwrap().expect("a frame");
+            assert_eq!(frame, body);
         }
-        assert_eq!(frames.next().await.unwrap(), None);
+        assert!(frames.next().await.unwrap().is_none());
         writer.await.unwrap();
     }
 }
@@ -34,7 +46,7 @@ async fn frames_are_cut_wherever_the_reads_fall() {
 #[tokio::test]
 async fn a_declared_length_reserves_no_memory() {
     let (mut write, read) = tokio::io::duplex(64 << 10);
-    let mut frames = FrameReader::new(read);
+    let mut frames = FrameReader::new(read, MAX_FRAME_BYTES, Budget::new(1 << 20));
     write.write_all(&(90_i32 << 20).to_be_bytes()).await.unwrap();
     write.write_all(&[1; 1000]).await.unwrap();
     let waited = tokio::time::timeout(Duration::from_millis(50), frames.next()).await;
@@ -48,6 +60,12 @@ async fn impossible_lengths_and_cut_off_frames_are_errors() {
         let (mut write, read) = tokio::io::duplex(1024);
         write.write_all(&bytes).await.unwrap();
         drop(write);
-        assert!(FrameReader::new(read).next().await.is_err(), "{bytes:?}");
+        assert!(
+            FrameReader::new(read, MAX_FRAME_BYTES, Budget::new(1 << 20))
+                .next()
+                .await
+                .is_err(),
+            "{bytes:?}"
+        );
     }
 }

@@ -34,6 +34,13 @@ impl Client {
 
     /// Sends a request and answers its correlation id.
     pub(crate) async fn send<R: Request>(&mut self, request: &R, version: i16) -> i32 {
+        let frame = self.framed(request, version);
+        self.send_bytes(&frame).await;
+        self.correlation_id
+    }
+
+    /// The bytes of the next request.
+    pub(crate) fn framed<R: Request>(&mut self, request: &R, version: i16) -> BytesMut {
         self.correlation_id += 1;
         let header = RequestHeader::default()
             .with_request_api_key(R::KEY)
@@ -48,8 +55,7 @@ impl Client {
         request.encode(&mut frame, version).unwrap();
         let length = i32::try_from(frame.len() - 4).unwrap();
         frame[..4].copy_from_slice(&length.to_be_bytes());
-        self.send_bytes(&frame).await;
-        self.correlation_id
+        frame
     }
 
     pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {

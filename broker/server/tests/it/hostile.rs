@@ -1,10 +1,11 @@
-use millstream_protocol::messages::MetadataRequest;
+use millstream_protocol::{batch::Compression, messages::MetadataRequest};
 use rand::{Rng, RngCore, SeedableRng, rngs::SmallRng};
 
 use crate::{
-    ListenerConfig, Server,
+    Server,
     client::{Client, within},
     on_a_free_port,
+    records::{ProduceRequest, batch, produce},
 };
 
 /// Another client is still served.
@@ -71,11 +72,7 @@ async fn random_frames_leave_the_server_alive() {
 
 #[tokio::test]
 async fn a_connection_that_asks_nothing_is_closed() {
-    let server = Server::start_with(ListenerConfig {
-        idle_timeout: std::time::Duration::from_millis(100),
-        ..on_a_free_port()
-    })
-    .await;
+    let server = Server::start_as(on_a_free_port(), &[("connections.max.idle.ms", "100")]).await;
     let mut silent = server.client().await;
     let mut slow = server.client().await;
     slow.send_bytes(&[0, 0, 1, 0, 0, 3]).await;
@@ -85,11 +82,16 @@ async fn a_connection_that_asks_nothing_is_closed() {
 
 #[tokio::test]
 async fn connections_beyond_the_cap_are_closed_and_the_others_go_on() {
-    let server = Server::start_with(ListenerConfig {
-        max_connections: 2,
-        ..on_a_free_port()
-    })
-    .await;
+    cap_is_kept("max.connections").await;
+}
+
+#[tokio::test]
+async fn so_are_connections_beyond_the_cap_of_an_address() {
+    cap_is_kept("max.connections.per.ip").await;
+}
+
+async fn cap_is_kept(setting: &str) {
+    let server = Server::start_as(on_a_free_port(), &[(setting, "2")]).await;
     let request = MetadataRequest::default().with_topics(None);
     let (mut first, mut second) = (server.client().await, server.client().await);
     first.ask(&request, 9).await;
@@ -108,4 +110,31 @@ async fn connections_beyond_the_cap_are_closed_and_the_others_go_on() {
         }
     })
     .await;
+}
+
+/// Two requests whose halves fill the memory of all requests.
+#[tokio::test]
+async fn requests_that_do_not_fit_into_memory_together_are_served_one_after_the_other() {
+    let settings = [
+        ("queued.max.request.bytes", "200000"),
+        ("message.max.bytes", "2000000"),
+    ];
+    let server = Server::start_as(on_a_free_port(), &settings).await;
+    server.client().await.create_topic("t", 1).await;
+    let value = "x".repeat(500_000);
+    let request = produce("t", 0, batch(&[&value], Compression::None));
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let mut client = server.client().await;
+        let whole = client.framed(&request, 9);
+        let (half, rest) = whole.split_at(whole.len() / 2);
+        client.send_bytes(half).await;
+        clients.push((client, rest.to_vec()));
+    }
+    let served = clients.into_iter().map(async |(mut client, rest)| {
+        client.send_bytes(&rest).await;
+        client.answer::<ProduceRequest>(1, 9).await.responses[0].partition_responses[0].error_code
+    });
+    assert_eq!(futures::future::join_all(served).await, [0; 4]);
+    check_alive(&server).await;
 }

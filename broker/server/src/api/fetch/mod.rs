@@ -37,17 +37,16 @@ impl Handle for FetchRequest {
         let answer = async move {
             let fetches = &node.fetches;
             let begun = fetches.sessions().begin(asked, node.now_ms());
-            let answer = match begun {
-                Err(error) => FetchAnswer::refused(error),
-                Ok(mut turn) => {
-                    let (read, wanted) = poll.run(&node, std::mem::take(&mut turn.wanted)).await;
-                    turn.wanted = wanted;
-                    fetches
-                        .sessions()
-                        .finish(turn, read, node.now_ms(), draw_session_id)
-                }
+            let mut turn = match begun {
+                Ok(turn) => turn,
+                Err(error) => return FetchAnswer::refused(error).encode(version, correlation_id),
             };
-            answer.encode(version, correlation_id)
+            let polled = poll.run(&node, std::mem::take(&mut turn.wanted)).await;
+            turn.wanted = polled.wanted;
+            let answer = fetches
+                .sessions()
+                .finish(turn, polled.told, node.now_ms(), draw_session_id);
+            answer.encode(version, correlation_id).hold(polled.held)
         };
         Reply::Frame(answer.boxed())
     }

@@ -10,6 +10,8 @@ use millstream_protocol::{ErrorCode, messages::FetchRequest};
 use millstream_types::{Offset, TopicName, TopicPartition};
 use tokio::time::{Instant, timeout_at};
 
+use crate::budget::Held;
+
 use super::{
     super::{Node, errors::ToKafka},
     TopicRef, Wanted,
@@ -18,6 +20,8 @@ use super::{
 
 /// Nobody waits longer than this for a record.
 const MAX_WAIT: Duration = Duration::from_secs(60);
+/// Where the memory of answers is scarce, each may still be that large.
+const LEAST_ANSWER_BYTES: usize = 1 << 20;
 const READ_COMMITTED: i8 = 1;
 
 /// One fetch request without its partitions: how much is wanted, and how long it may take.
@@ -29,6 +33,15 @@ pub(super) struct Poll {
     deadline: Instant,
     /// A replica of this partition would be asking. There are none.
     is_follower: bool,
+}
+
+/// What came of it.
+pub(super) struct Polled {
+    /// Of every partition, in their order.
+    pub(super) told: Vec<PartitionAnswer>,
+    pub(super) wanted: Vec<Wanted>,
+    /// The answer's share of the memory.
+    pub(super) held: Held,
 }
 
 impl Poll {
@@ -49,22 +62,30 @@ impl Poll {
         }
     }
 
-    /// What is told of every partition, in their order; and the partitions again.
-    pub(super) async fn run(
-        self,
-        node: &Arc<Node>,
-        mut wanted: Vec<Wanted>,
-    ) -> (Vec<PartitionAnswer>, Vec<Wanted>) {
+    pub(super) async fn run(self, node: &Arc<Node>, mut wanted: Vec<Wanted>) -> Polled {
         self.resolve(node, &mut wanted);
+        let wish = wanted
+            .iter()
+            .map(Wanted::max_bytes)
+            .sum::<usize>()
+            .min(self.max_bytes);
         let wanted = Arc::new(wanted);
         let mut changes = None;
         loop {
-            let answer = self.read(node, &wanted).await;
+            let (mut held, max_bytes) = node.answers.take_up_to(wish, LEAST_ANSWER_BYTES).await;
+            let answer = Self { max_bytes, ..self }.read(node, &wanted).await;
             let is_due = self.deadline <= Instant::now() || node.shutdown.is_cancelled();
-            if is_due || answer.is_final || answer.bytes >= self.min_bytes || wanted.is_empty() {
+            if is_due || answer.is_final || answer.bytes >= self.min_bytes.min(max_bytes) || wanted.is_empty()
+            {
                 count(node, &wanted, &answer);
-                return (answer.partitions, Arc::unwrap_or_clone(wanted));
+                held.shrink_to(answer.bytes);
+                return Polled {
+                    told: answer.partitions,
+                    wanted: Arc::unwrap_or_clone(wanted),
+                    held,
+                };
             }
+            drop((answer, held));
             let Some(changes) = &changes else {
                 // What changed since the read above is found by the next one.
                 let readable = wanted.iter().filter_map(|wanted| wanted.partition.as_ref().ok());
@@ -171,7 +192,7 @@ impl Poll {
         if taken > 0 && room == 0 {
             return Ok(Some(ends(storage.offsets(partition)?)));
         }
-        let max_bytes = usize::try_from(wanted.max_bytes).unwrap_or(0).min(room);
+        let max_bytes = wanted.max_bytes().min(room);
         let Some(read) = read(storage, partition, offset, max_bytes, self.isolation)? else {
             return Ok(None);
         };
@@ -200,6 +221,12 @@ fn read_from_anywhere(
     isolation: Isolation,
 ) -> Result<Option<Read>, ReadError> {
     storage.read(partition, from, max_bytes, isolation).map(Some)
+}
+
+impl Wanted {
+    fn max_bytes(&self) -> usize {
+        usize::try_from(self.max_bytes).unwrap_or(0)
+    }
 }
 
 fn count(node: &Node, wanted: &[Wanted], answer: &Answer) {
