@@ -9,6 +9,7 @@ mod budget;
 mod config;
 mod metrics;
 mod net;
+mod quotas;
 
 pub use broker::{
     AlterSettingsError, Broker, BrokerConfig, CommitOffsetsError, GroupOffsets, InitError, JoinError, Joined,

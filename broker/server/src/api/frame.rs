@@ -1,6 +1,6 @@
-use std::{collections::VecDeque, io::IoSlice};
+use std::{collections::VecDeque, io::IoSlice, time::Duration};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::budget::Held;
 
@@ -11,6 +11,8 @@ pub(crate) struct Frame {
     remaining: usize,
     /// Its share of the memory.
     held: Held,
+    /// How long the client must pause after it, because of what is in it.
+    throttle: Duration,
 }
 
 impl Frame {
@@ -30,6 +32,32 @@ impl Frame {
     pub(crate) fn hold(mut self, held: Held) -> Self {
         self.held.add(held);
         self
+    }
+
+    pub(crate) fn throttled(mut self, throttle: Duration) -> Self {
+        self.throttle = throttle;
+        self
+    }
+
+    pub(crate) fn throttle(&self) -> Duration {
+        self.throttle
+    }
+
+    /// Overwrites a field of the answer, which must not have begun to leave.
+    pub(crate) fn set_i32(&mut self, at: usize, value: i32) {
+        let mut begin = 0;
+        for piece in &mut self.pieces {
+            if at < begin + piece.len() {
+                let whole = std::mem::take(piece);
+                let mut bytes = whole
+                    .try_into_mut()
+                    .unwrap_or_else(|shared| BytesMut::from(shared.as_ref()));
+                bytes[at - begin..][..4].copy_from_slice(&value.to_be_bytes());
+                *piece = bytes.freeze();
+                return;
+            }
+            begin += piece.len();
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -8,9 +8,11 @@
 
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
+mod alter_client_quotas;
 mod api_versions;
 mod create_topics;
 mod delete_topics;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_producers;
 mod describe_transactions;
@@ -26,29 +28,39 @@ mod list_transactions;
 mod metadata;
 mod node;
 mod produce;
+mod throttle;
 mod transactions;
 mod txn_offset_commit;
 mod update_features;
 mod write_txn_markers;
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::{Future, poll_fn},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::future::{BoxFuture, FutureExt, ready};
 use millstream_protocol::{
     frame::{FrameError, MAX_FRAME_BYTES, RequestPeek, SIZE_BYTES},
     messages::{
-        AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, ApiKey, ApiVersionsRequest, CreateTopicsRequest,
-        DeleteTopicsRequest, DescribeClusterRequest, DescribeProducersRequest, DescribeTransactionsRequest,
-        Encodable, EndTxnRequest, FetchRequest, FindCoordinatorRequest, InitProducerIdRequest,
-        ListOffsetsRequest, ListTransactionsRequest, MalformedMessage, MetadataRequest, ProduceRequest,
-        Request, RequestHeader, ResponseHeader, TxnOffsetCommitRequest, UpdateFeaturesRequest,
-        WriteTxnMarkersRequest, decode,
+        AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterClientQuotasRequest, ApiKey,
+        ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeClientQuotasRequest,
+        DescribeClusterRequest, DescribeProducersRequest, DescribeTransactionsRequest, Encodable,
+        EndTxnRequest, FetchRequest, FindCoordinatorRequest, InitProducerIdRequest, ListOffsetsRequest,
+        ListTransactionsRequest, MalformedMessage, MetadataRequest, ProduceRequest, Request, RequestHeader,
+        ResponseHeader, StrBytes, TxnOffsetCommitRequest, UpdateFeaturesRequest, WriteTxnMarkersRequest,
+        decode,
     },
 };
 use tokio::sync::oneshot;
 
-use crate::{budget::Held, metrics::RequestTimer};
+use crate::{
+    budget::Held,
+    metrics::RequestTimer,
+    quotas::{ANONYMOUS, Asker, QuotaKind},
+};
 pub(crate) use frame::Frame;
 pub(crate) use node::{Advertised, Node};
 
@@ -72,6 +84,8 @@ const TABLE: &[Row] = &[
     Row::new::<EndTxnRequest>(0, 5),
     Row::new::<WriteTxnMarkersRequest>(1, 1),
     Row::new::<TxnOffsetCommitRequest>(0, 5),
+    Row::new::<DescribeClientQuotasRequest>(0, 1),
+    Row::new::<AlterClientQuotasRequest>(0, 1),
     Row::new::<UpdateFeaturesRequest>(0, 2),
     Row::new::<DescribeClusterRequest>(0, 2),
     Row::new::<DescribeProducersRequest>(0, 0),
@@ -145,6 +159,16 @@ struct Call {
     node: Arc<Node>,
     version: i16,
     correlation_id: i32,
+    client_id: StrBytes,
+}
+
+impl Call {
+    fn asker(&self) -> Asker<'_> {
+        Asker {
+            user: ANONYMOUS,
+            client_id: &self.client_id,
+        }
+    }
 }
 
 /// The frame of an answer, as soon as it is there.
@@ -159,6 +183,8 @@ pub(crate) struct Outgoing {
     _turn: Option<oneshot::Sender<()>>,
     _timer: RequestTimer,
     _held: Held,
+    /// How long the connection is not read after it.
+    pub(crate) throttle: Duration,
 }
 
 /// Why a request ends its connection: what follows in the stream cannot be trusted any more.
@@ -222,58 +248,124 @@ impl Session {
             return Err(FrameError::TooLarge { length, limit }.into());
         }
         let timer = self.node.metrics().request(api_key(key), frame.len());
-        let call = Call {
-            node: self.node.clone(),
-            version,
-            correlation_id: peek.correlation_id,
-        };
         if !(row.min..=row.max).contains(&version) {
             // A newer client asks for the versions in a version of its own; the answer tells it which to take.
             if key == ApiKey::ApiVersions as i16 {
-                let frame = encode(key, 0, call.correlation_id, &api_versions::unsupported())?;
+                let frame = encode(key, 0, peek.correlation_id, &api_versions::unsupported())?;
                 return Ok(ready(Ok(Outgoing {
                     frame: Some(frame),
                     _turn: None,
                     _timer: timer,
                     _held: held,
+                    throttle: Duration::ZERO,
                 }))
                 .boxed());
             }
             return Err(RequestError::UnsupportedVersion { key, version });
         }
+        let bytes = frame.len();
         let header_version = api_key(key).request_header_version(version);
-        let _header: RequestHeader = decode(&mut frame, header_version)?;
-        let pending = (row.start)(call, frame).await?;
-        Ok(self.in_turn(row, pending, timer, held))
+        let header: RequestHeader = decode(&mut frame, header_version)?;
+        let client_id = header.client_id.unwrap_or_default();
+        let call = Call {
+            node: self.node.clone(),
+            version,
+            correlation_id: peek.correlation_id,
+            // Not a part of the frame, which would be shared by it.
+            client_id: StrBytes::from_string(client_id.to_string()),
+        };
+        let mut cost = Cost {
+            node: self.node.clone(),
+            client_id: call.client_id.clone(),
+            key,
+            version,
+            bytes,
+            spent: Duration::ZERO,
+        };
+        let pending = cost.time((row.start)(call, frame)).await?;
+        let turn = self.turn(row);
+        Ok(async move {
+            let turn = turn.await;
+            let frame = cost.time(pending).await?;
+            let (frame, throttle) = cost.charge(frame);
+            Ok(Outgoing {
+                frame,
+                _turn: turn,
+                _timer: timer,
+                _held: held,
+                throttle,
+            })
+        }
+        .boxed())
     }
 
-    fn in_turn(&mut self, row: &Row, pending: Pending, timer: RequestTimer, held: Held) -> Answer {
-        if !row.one_at_a_time {
-            return async {
-                Ok(Outgoing {
-                    frame: pending.await?,
-                    _turn: None,
-                    _timer: timer,
-                    _held: held,
-                })
-            }
-            .boxed();
-        }
-        let (turn, written) = oneshot::channel();
-        let before = self.last_turn.replace(written);
-        async {
+    /// Waits for the answers before it, where an API goes one at a time. Dropping what it answers lets the next one go.
+    fn turn(&mut self, row: &Row) -> impl Future<Output = Option<oneshot::Sender<()>>> + use<> {
+        let turn = row.one_at_a_time.then(|| {
+            let (turn, written) = oneshot::channel();
+            (turn, self.last_turn.replace(written))
+        });
+        async move {
+            let (turn, before) = turn?;
             if let Some(before) = before {
                 // Nothing is ever sent: the sender is dropped with its answer.
                 let _ = before.await;
             }
-            Ok(Outgoing {
-                frame: pending.await?,
-                _turn: Some(turn),
-                _timer: timer,
-                _held: held,
-            })
+            Some(turn)
         }
-        .boxed()
+    }
+}
+
+/// What a request costs the broker, for the quotas of who sent it.
+struct Cost {
+    node: Arc<Node>,
+    client_id: StrBytes,
+    key: i16,
+    version: i16,
+    bytes: usize,
+    /// Time of a thread.
+    spent: Duration,
+}
+
+impl Cost {
+    /// Adds the time that a step takes, without that in which it waits.
+    async fn time<T>(&mut self, mut step: BoxFuture<'static, T>) -> T {
+        if !self.node.quotas.is_limited() {
+            return step.await;
+        }
+        poll_fn(|context| {
+            let began = Instant::now();
+            let polled = step.poll_unpin(context);
+            self.spent += began.elapsed();
+            polled
+        })
+        .await
+    }
+
+    /// Counts it, and tells the client how long to pause.
+    fn charge(&self, mut frame: Option<Frame>) -> (Option<Frame>, Duration) {
+        let quotas = &self.node.quotas;
+        let mut throttle = frame.as_ref().map_or(Duration::ZERO, Frame::throttle);
+        if !quotas.is_limited() {
+            return (frame, throttle);
+        }
+        let asker = Asker {
+            user: ANONYMOUS,
+            client_id: &self.client_id,
+        };
+        let now_ms = self.node.now_ms();
+        if self.key == ApiKey::Produce as i16 {
+            let bytes = self.bytes as f64;
+            throttle = throttle.max(quotas.record(QuotaKind::ProducerByteRate, asker, bytes, now_ms));
+        }
+        let percent = self.spent.as_secs_f64() * 100.0;
+        let of_time = quotas.record(QuotaKind::RequestPercentage, asker, percent, now_ms);
+        throttle = throttle.max(of_time.min(quotas.window()));
+        if let Some(frame) = frame.as_mut().filter(|_| throttle > Duration::ZERO) {
+            let throttle_ms = i32::try_from(throttle.as_millis()).unwrap_or(i32::MAX);
+            throttle::set(frame, self.key, self.version, throttle_ms);
+        }
+        (frame, throttle)
     }
 }
 

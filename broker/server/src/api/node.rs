@@ -6,7 +6,12 @@ use millstream_types::TopicName;
 use tokio_util::sync::CancellationToken;
 
 use super::fetch::Fetches;
-use crate::{Broker, BrokerSettings, budget::Budget, metrics::Metrics};
+use crate::{
+    Broker, BrokerSettings,
+    budget::Budget,
+    metrics::Metrics,
+    quotas::{Quotas, Windows},
+};
 
 /// Where `queued.max.request.bytes` leaves it to the broker.
 const REQUEST_BYTES: usize = 256 << 20;
@@ -23,6 +28,7 @@ pub(crate) struct Node {
     pub(crate) requests: Budget,
     /// The memory of all records in answers.
     pub(super) answers: Budget,
+    pub(super) quotas: Quotas,
 }
 
 impl Node {
@@ -36,7 +42,12 @@ impl Node {
             .max_queued_request_bytes
             .and_then(|bytes| usize::try_from(bytes).ok());
         let requests = Budget::new(request_bytes.unwrap_or(REQUEST_BYTES));
+        let windows = Windows {
+            count: settings.quota_windows,
+            size_ms: i64::from(settings.quota_window_seconds) * 1000,
+        };
         Self {
+            quotas: Quotas::load(broker.storage(), windows),
             broker,
             advertised,
             shutdown,

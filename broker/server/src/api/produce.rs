@@ -3,6 +3,7 @@ use futures::{FutureExt, future::join_all};
 use millstream_broker_storage::{AppendError, AppendOrigin, Appended, Ticket};
 use millstream_protocol::{
     ErrorCode,
+    batch::{BatchHeader, Compression},
     messages::{
         ProduceRequest, ProduceResponse, StrBytes,
         produce_request::{PartitionProduceData, TopicProduceData},
@@ -23,6 +24,10 @@ const ACKS: [i16; 3] = [ACKS_NONE, 1, -1];
 const JOINS_SINCE: i16 = 12;
 /// From this version on, topics have ids instead of names.
 const TOPIC_IDS_SINCE: i16 = 13;
+
+/// A batch that large is checked on a thread of its own, and one that must be unpacked sooner.
+const HEAVY_BYTES: usize = 256 << 10;
+const HEAVY_PACKED_BYTES: usize = 16 << 10;
 
 impl Handle for ProduceRequest {
     async fn handle(self, call: Call) -> Reply<ProduceResponse> {
@@ -117,14 +122,37 @@ async fn append(
     data: PartitionProduceData,
 ) -> Result<(TopicPartition, Ticket<Appended>), Refusal> {
     let bytes: Bytes = data.records.unwrap_or_default();
-    let broker = &call.node.broker;
+    let (broker, joins) = (call.node.broker.clone(), call.version >= JOINS_SINCE);
     broker.storage().room().await;
-    let ticket = if call.version >= JOINS_SINCE {
-        broker.produce_and_join(&partition, bytes, AppendOrigin::Client)?
-    } else {
-        broker.produce(&partition, bytes, AppendOrigin::Client)?
+    let is_heavy = is_heavy(&bytes);
+    let append = move || -> Result<_, Refusal> {
+        let ticket = if joins {
+            broker.produce_and_join(&partition, bytes, AppendOrigin::Client)?
+        } else {
+            broker.produce(&partition, bytes, AppendOrigin::Client)?
+        };
+        Ok((partition, ticket))
     };
-    Ok((partition, ticket))
+    if !is_heavy {
+        return append();
+    }
+    // The next request of the connection waits for it all the same, so that the order stays. It fails only if the append
+    // panicked, or the runtime stops: then the connection ends here too.
+    let appending = tokio::task::spawn_blocking(append);
+    appending.await.expect("appending does not panic")
+}
+
+/// Whether looking at every record takes so long that other connections would notice.
+fn is_heavy(batch: &[u8]) -> bool {
+    let is_compressed = BatchHeader::read(batch)
+        .and_then(|header| header.attributes.compression().ok())
+        .is_some_and(|codec| codec != Compression::None);
+    batch.len()
+        >= if is_compressed {
+            HEAVY_PACKED_BYTES
+        } else {
+            HEAVY_BYTES
+        }
 }
 
 impl TopicAppends {

@@ -49,6 +49,8 @@ pub(super) struct Connection {
     in_flight: FuturesOrdered<Answer>,
     session: Session,
     idle_timeout: Duration,
+    /// Until when nothing is read: the client was too much, and was told so.
+    muted_until: Option<Instant>,
 }
 
 impl Connection {
@@ -66,6 +68,7 @@ impl Connection {
             in_flight: FuturesOrdered::new(),
             session: Session::new(node),
             idle_timeout: settings.connection_idle_timeout,
+            muted_until: None,
         }
     }
 
@@ -83,7 +86,9 @@ impl Connection {
             tokio::select! {
                 () = shutdown.cancelled() => return self.drain().await,
                 Some(answer) = self.in_flight.next() => self.write(answer).await?,
-                frame = self.frames.next(), if self.in_flight.len() < MAX_IN_FLIGHT => match frame? {
+                () = until(self.muted_until), if self.muted_until.is_some() => self.muted_until = None,
+                frame = self.frames.next(),
+                    if self.in_flight.len() < MAX_IN_FLIGHT && self.muted_until.is_none() => match frame? {
                     Some((frame, held)) => {
                         let answer = self.session.start(frame, held).await?;
                         self.in_flight.push_back(answer);
@@ -91,7 +96,7 @@ impl Connection {
                     // The client may have closed only its half, and still want what it asked for.
                     None => return self.drain().await,
                 },
-                () = sleep_until(idle_at), if self.in_flight.is_empty() => return Err(ConnectionError::Idle),
+                () = sleep_until(idle_at), if self.in_flight.is_empty() && self.muted_until.is_none() => return Err(ConnectionError::Idle),
             }
             idle_at = Instant::now() + self.idle_timeout;
         }
@@ -115,6 +120,9 @@ impl Connection {
 
     async fn write(&mut self, answer: Result<Outgoing, RequestError>) -> Result<(), ConnectionError> {
         let mut answer = answer?;
+        if answer.throttle > Duration::ZERO {
+            self.muted_until = self.muted_until.max(Some(Instant::now() + answer.throttle));
+        }
         let Some(mut frame) = answer.frame.take() else {
             return Ok(());
         };
@@ -126,5 +134,12 @@ impl Connection {
                 .map_err(ConnectionError::Write)?;
         }
         Ok(())
+    }
+}
+
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
     }
 }

@@ -5,6 +5,7 @@ mod client;
 mod fetch;
 mod hostile;
 mod metrics;
+mod quotas;
 mod records;
 mod topics;
 mod transactions;

@@ -47,6 +47,12 @@ pub(super) struct PartitionAnswer {
 }
 
 impl PartitionAnswer {
+    /// About what it takes in an answer.
+    pub(super) fn bytes(&self) -> usize {
+        const AROUND: usize = 44;
+        AROUND + self.records_bytes()
+    }
+
     pub(super) fn records_bytes(&self) -> usize {
         self.batches.iter().map(Bytes::len).sum()
     }

@@ -11,6 +11,7 @@ mod sessions;
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use futures::FutureExt;
@@ -26,13 +27,16 @@ use encode::{FetchAnswer, PartitionAnswer};
 use poll::Poll;
 use sessions::{Asked, FetchSessions};
 
+use crate::quotas::QuotaKind;
+
 /// From this version on, topics have ids instead of names.
 const TOPIC_IDS_SINCE: i16 = 13;
 
 impl Handle for FetchRequest {
     async fn handle(self, call: Call) -> Reply<FetchResponse> {
-        let (node, version, correlation_id) = (call.node, call.version, call.correlation_id);
-        let poll = Poll::of(&self, node.settings().max_fetch_bytes);
+        let (node, version, correlation_id) = (call.node.clone(), call.version, call.correlation_id);
+        let most = node.quotas.most(QuotaKind::ConsumerByteRate, call.asker());
+        let poll = Poll::of(&self, node.settings().max_fetch_bytes.min(most));
         let asked = Asked::of(self, version);
         let answer = async move {
             let fetches = &node.fetches;
@@ -43,9 +47,19 @@ impl Handle for FetchRequest {
             };
             let polled = poll.run(&node, std::mem::take(&mut turn.wanted)).await;
             turn.wanted = polled.wanted;
+            let bytes: usize = polled.told.iter().map(PartitionAnswer::bytes).sum();
+            let now_ms = node.now_ms();
+            let throttle = node
+                .quotas
+                .admit(QuotaKind::ConsumerByteRate, call.asker(), bytes as f64, now_ms);
+            if throttle > Duration::ZERO {
+                // Nothing is sent, and nothing is told: it is read again after the pause.
+                let answer = fetches.sessions().nothing(&turn, throttle);
+                return answer.encode(version, correlation_id).throttled(throttle);
+            }
             let answer = fetches
                 .sessions()
-                .finish(turn, polled.told, node.now_ms(), draw_session_id);
+                .finish(turn, polled.told, now_ms, draw_session_id);
             answer.encode(version, correlation_id).hold(polled.held)
         };
         Reply::Frame(answer.boxed())

@@ -8,7 +8,10 @@
 //! Partitions whose records were told go to the end of their session: where an answer has no room for all, all get their
 //! turn.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use millstream_protocol::ErrorCode;
 
@@ -167,6 +170,19 @@ impl FetchSessions {
                 // Evicted while this request waited.
                 None => FetchAnswer::refused(ErrorCode::FetchSessionIdNotFound),
             },
+        }
+    }
+
+    /// An answer that tells nothing, because its consumer must pause.
+    pub(super) fn nothing(&self, turn: &Turn, throttle: Duration) -> FetchAnswer {
+        let session_id = match turn.kind {
+            Kind::Incremental { session_id, .. } => session_id,
+            Kind::Sessionless | Kind::New { .. } => NO_SESSION,
+        };
+        FetchAnswer {
+            session_id,
+            throttle_time_ms: i32::try_from(throttle.as_millis()).unwrap_or(i32::MAX),
+            ..FetchAnswer::default()
         }
     }
 
