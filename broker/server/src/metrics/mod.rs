@@ -12,6 +12,7 @@
 mod lag;
 mod process;
 mod scrape;
+mod storage;
 mod traffic;
 
 use std::{sync::OnceLock, time::Instant};
@@ -46,6 +47,24 @@ pub(crate) mod name {
     pub(crate) const STORAGE_PARTITIONS: &str = "millstream_storage_partitions";
     pub(crate) const RECOVERY_DURATION: &str = "millstream_storage_recovery_duration_seconds";
     pub(crate) const RECOVERY_BYTES: &str = "millstream_storage_recovery_replayed_bytes";
+    pub(crate) const SYNC_DURATION: &str = "millstream_storage_fsync_duration_seconds";
+    pub(crate) const APPENDED_BYTES: &str = "millstream_storage_appended_bytes";
+    pub(crate) const APPENDED_RECORDS: &str = "millstream_storage_appended_records";
+    pub(crate) const APPENDED_BATCHES: &str = "millstream_storage_appended_batches";
+    pub(crate) const DUPLICATES: &str = "millstream_storage_duplicate_batches";
+    pub(crate) const WRITTEN_GROUPS: &str = "millstream_storage_written_groups";
+    pub(crate) const WRITTEN_BYTES: &str = "millstream_storage_written_bytes";
+    pub(crate) const READ_BATCHES: &str = "millstream_storage_read_batches";
+    pub(crate) const RECOMPRESSED: &str = "millstream_storage_recompressed_batches";
+    pub(crate) const COMPACTIONS: &str = "millstream_storage_compactions";
+    pub(crate) const COMPACTION_READ: &str = "millstream_storage_compaction_read_bytes";
+    pub(crate) const COMPACTION_WRITTEN: &str = "millstream_storage_compaction_written_bytes";
+    pub(crate) const SEGMENTS: &str = "millstream_storage_segments";
+    pub(crate) const SEGMENT_BYTES: &str = "millstream_storage_segment_bytes";
+    pub(crate) const UNSEALED_BYTES: &str = "millstream_storage_unsealed_bytes";
+    pub(crate) const QUEUED_BYTES: &str = "millstream_storage_queued_bytes";
+    pub(crate) const OFFLINE: &str = "millstream_storage_offline_partitions";
+    pub(crate) const UNCLEANABLE: &str = "millstream_storage_uncleanable_partitions";
     pub(crate) const GROUP_OFFSET: &str = "kafka_consumergroup_current_offset";
     pub(crate) const GROUP_LAG: &str = "kafka_consumergroup_lag";
     pub(crate) const GROUP_LAG_SECONDS: &str = "kafka_consumergroup_group_lag_seconds";

@@ -10,7 +10,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{name, process::Process};
+use super::{name, process::Process, storage};
 use crate::Broker;
 
 /// Everything at this moment. Reads the log for the lag of groups: not for a thread that must not wait.
@@ -36,6 +36,7 @@ impl Collector for State {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         let mut page = Page(encoder);
         self.node(&mut page)?;
+        storage::encode(&self.0.storage().stats(), &mut page)?;
         self.topics(&mut page)?;
         self.groups(&mut page)?;
         process(&mut page)
@@ -173,7 +174,7 @@ fn process(page: &mut Page<'_>) -> Result<(), Error> {
 }
 
 /// The text that grows.
-struct Page<'a>(DescriptorEncoder<'a>);
+pub(super) struct Page<'a>(DescriptorEncoder<'a>);
 
 impl Page<'_> {
     fn info(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) -> Result<(), Error> {
@@ -182,13 +183,23 @@ impl Page<'_> {
             .encode_info(&labels)
     }
 
-    fn gauge(&mut self, name: &str, help: &str, value: impl EncodeGaugeValue) -> Result<(), Error> {
+    pub(super) fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        value: impl EncodeGaugeValue,
+    ) -> Result<(), Error> {
         self.0
             .encode_descriptor(name, help, None, MetricType::Gauge)?
             .encode_gauge(&value)
     }
 
-    fn counter(&mut self, name: &str, help: &str, value: impl EncodeCounterValue) -> Result<(), Error> {
+    pub(super) fn counter(
+        &mut self,
+        name: &str,
+        help: &str,
+        value: impl EncodeCounterValue,
+    ) -> Result<(), Error> {
         self.0
             .encode_descriptor(name, help, None, MetricType::Counter)?
             .encode_counter::<NoLabelSet, _, f64>(&value, None)
@@ -207,7 +218,20 @@ impl Page<'_> {
         Ok(())
     }
 
-    fn counters<L: EncodeLabelSet>(
+    /// `total`: their sum and their number.
+    pub(super) fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        total: (f64, u64),
+        buckets: &[(f64, u64)],
+    ) -> Result<(), Error> {
+        self.0
+            .encode_descriptor(name, help, None, MetricType::Histogram)?
+            .encode_histogram::<NoLabelSet>(total.0, total.1, buckets, None)
+    }
+
+    pub(super) fn counters<L: EncodeLabelSet>(
         &mut self,
         name: &str,
         help: &str,
