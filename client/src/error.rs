@@ -34,6 +34,9 @@ pub enum LogError {
     },
     #[error("invalid record: {message}")]
     InvalidRecord { message: String },
+    /// What was asked is against a rule of the broker; the message says which.
+    #[error("{message}")]
+    Refused { message: String },
     /// May pass by itself: try again with back-off.
     #[error("the log is not available: {message}")]
     Unavailable { message: String },
@@ -59,6 +62,7 @@ impl LogError {
             | Self::Fenced { .. }
             | Self::TooLarge { .. }
             | Self::InvalidRecord { .. }
+            | Self::Refused { .. }
             | Self::Storage { .. } => false,
         }
     }

@@ -65,6 +65,7 @@ pub trait Log: Send + Sync {
 pub trait TransactionalProducer: Send {
     /// Adds records to the transaction. Order of calls is the order in each partition. May return before the records
     /// are durable; a failure then shows in a later call, at the latest in `commit`. Awaiting bounds the memory used.
+    /// With [`LogError::TooLarge`] nothing of the call is kept and the transaction goes on without it.
     async fn append(&mut self, partition: &TopicPartition, records: Vec<Record>) -> Result<(), LogError>;
 
     /// Makes all appended records and the consumed offsets durable and visible at once, or fails and nothing is.

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use millstream_client::{Consumed, TransactionalProducer};
+use millstream_client::{Consumed, LogError, TransactionalProducer};
 use millstream_sdk::TaskError;
 use millstream_types::{Record, TopicPartition};
 use tokio::time::Instant;
@@ -14,10 +14,16 @@ use tokio::time::Instant;
 use crate::{error::from_log, names, scope::Scope, status::Counts};
 
 /// Payload per append call: with framing it stays below Kafka's default `max.message.bytes` of 1 MiB. A larger single
-/// record goes alone.
+/// record goes alone; one that is too large for its topic comes back.
 const APPEND_BYTES: usize = 512 * 1024;
 /// Framing of a small record: lengths, deltas, attributes.
 const RECORD_OVERHEAD: usize = 32;
+
+/// A record that its topic does not take: nothing of it is in the log.
+pub(crate) struct TooLarge {
+    pub(crate) record: Record,
+    pub(crate) reason: String,
+}
 
 /// The transactions of one incarnation of a task.
 pub(crate) struct Transaction {
@@ -46,16 +52,43 @@ impl Transaction {
         })
     }
 
+    /// Appends what the topic takes and gives back the rest; the transaction goes on in either case.
     pub(crate) async fn append(
         &mut self,
         partition: &TopicPartition,
         records: Vec<Record>,
-    ) -> Result<(), TaskError> {
+    ) -> Result<Vec<TooLarge>, TaskError> {
+        let mut too_large = Vec::new();
         for records in chunks(records) {
-            self.bytes += records.iter().map(Record::payload_bytes).sum::<usize>();
-            self.producer.append(partition, records).await.map_err(from_log)?;
+            let kept = records.clone();
+            match self.producer.append(partition, records).await {
+                Ok(()) => self.bytes += kept.iter().map(Record::payload_bytes).sum::<usize>(),
+                Err(LogError::TooLarge { .. }) => {
+                    too_large.extend(self.append_one_by_one(partition, kept).await?);
+                }
+                Err(error) => return Err(from_log(error)),
+            }
         }
-        Ok(())
+        Ok(too_large)
+    }
+
+    async fn append_one_by_one(
+        &mut self,
+        partition: &TopicPartition,
+        records: Vec<Record>,
+    ) -> Result<Vec<TooLarge>, TaskError> {
+        let mut too_large = Vec::new();
+        for record in records {
+            match self.producer.append(partition, vec![record.clone()]).await {
+                Ok(()) => self.bytes += record.payload_bytes(),
+                Err(error @ LogError::TooLarge { .. }) => too_large.push(TooLarge {
+                    record,
+                    reason: error.to_string(),
+                }),
+                Err(error) => return Err(from_log(error)),
+            }
+        }
+        Ok(too_large)
     }
 
     /// Whether what is pending should be committed at the next chance.

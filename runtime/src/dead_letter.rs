@@ -7,7 +7,12 @@ use millstream_pipeline::BadRecords;
 use millstream_sdk::{Rejected, TaskError};
 use millstream_types::{Header, Offset, Record, TopicName, TopicPartition};
 
-use crate::{commit::Transaction, partitioner::Partitioner, scope::Scope, status::Counts};
+use crate::{
+    commit::{TooLarge, Transaction},
+    partitioner::Partitioner,
+    scope::Scope,
+    status::Counts,
+};
 
 /// Names of the headers of a dead letter.
 pub mod headers {
@@ -20,6 +25,8 @@ pub mod headers {
     pub const STAGE: &str = "__connect.errors.stage";
     pub const EXCEPTION_MESSAGE: &str = "__connect.errors.exception.message";
     pub const PIPELINE: &str = "millstream.pipeline";
+    /// The bytes of a value that was too large for the dead letter topic as well, and is not kept.
+    pub const VALUE_BYTES: &str = "millstream.value.bytes";
     /// Followed by the name of the fact.
     pub const ORIGIN_PREFIX: &str = "millstream.origin.";
 }
@@ -89,6 +96,7 @@ impl DeadLetter {
             headers::PREFIX.as_bytes(),
             headers::ORIGIN_PREFIX.as_bytes(),
             headers::PIPELINE.as_bytes(),
+            headers::VALUE_BYTES.as_bytes(),
         ];
         record
             .headers
@@ -156,15 +164,46 @@ impl BadRecordHandler {
         tracing::warn!(node, task, count, reason, %topic, "bad records go to the dead letter topic");
         let letters = rejected.into_iter().map(|r| self.letter(r)).collect();
         for (partition, letters) in partitioner.split(letters) {
-            transaction
-                .append(&TopicPartition::new(topic.clone(), partition), letters)
-                .await?;
+            let queue = TopicPartition::new(topic.clone(), partition);
+            for letter in transaction.append(&queue, letters).await? {
+                let emptied = vec![emptied(letter.record)];
+                if let Some(still) = transaction.append(&queue, emptied).await?.pop() {
+                    return Err(TaskError::fatal(still.reason));
+                }
+            }
         }
         transaction.counts += Counts {
             dead_letters: count,
             ..Counts::default()
         };
         Ok(())
+    }
+
+    /// The same for records that the task made or read, and that the topic which they were meant for does not take. They
+    /// lie in no topic, so a replay has to be told where to put them.
+    pub(crate) async fn handle_too_large(
+        &self,
+        records: Vec<TooLarge>,
+        to: &TopicPartition,
+        transaction: &mut Transaction,
+    ) -> Result<(), TaskError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let counts = &mut transaction.counts;
+        counts.records_out = counts.records_out.saturating_sub(records.len() as u64);
+        let rejected = records.into_iter().map(|TooLarge { record, reason }| Rejected {
+            record,
+            reason,
+            origin: vec![("meant_for", to.topic.to_string())],
+        });
+        let handler = Self {
+            scope: self.scope.clone(),
+            stage: self.stage,
+            input: None,
+            queue: self.queue.clone(),
+        };
+        handler.handle(rejected.collect(), transaction).await
     }
 
     /// One line: where the record is and what is wrong with it.
@@ -208,4 +247,13 @@ impl BadRecordHandler {
         record.offset = Offset::ZERO;
         record
     }
+}
+
+/// A letter without its value: the record itself is still where it came from, and the headers say where that is.
+fn emptied(mut letter: Record) -> Record {
+    let bytes = letter.value.take().map_or(0, |value| value.len());
+    letter
+        .headers
+        .push(Header::new(headers::VALUE_BYTES, bytes.to_string()));
+    letter
 }

@@ -24,6 +24,7 @@ pub(crate) fn from_log(error: LogError) -> TaskError {
         | LogError::InvalidConfig { .. }
         | LogError::TooLarge { .. }
         | LogError::InvalidRecord { .. }
+        | LogError::Refused { .. }
         | LogError::Storage { .. } => TaskError::fatal(error),
     }
 }

@@ -116,8 +116,10 @@ impl Running {
                 bytes: records.iter().map(|r| r.payload_bytes() as u64).sum(),
             };
             for (partition, records) in self.partitioner.split(processed.records) {
-                self.transaction
-                    .append(&TopicPartition::new(node.into.clone(), partition), records)
+                let to = TopicPartition::new(node.into.clone(), partition);
+                let too_large = self.transaction.append(&to, records).await?;
+                self.bad_records
+                    .handle_too_large(too_large, &to, &mut self.transaction)
                     .await?;
             }
             self.bad_records

@@ -135,7 +135,9 @@ impl SourceTask {
         let partitions = scope.partitions(&positions_topic())?;
         let (partition, record) =
             positions::record(&self.key(), &position, partitions, scope.shared.clock.now());
-        running.transaction.append(&partition, vec![record]).await?;
+        if let Some(position) = running.transaction.append(&partition, vec![record]).await?.pop() {
+            return Err(TaskError::fatal(position.reason));
+        }
         self.doubt.begin(position.clone(), running.transaction.counts);
         let counts = running.transaction.commit(None).await?;
         self.doubt.clear();
@@ -209,8 +211,10 @@ impl Running {
             ..Counts::default()
         };
         for (partition, records) in partitioner.split(records) {
-            self.transaction
-                .append(&TopicPartition::new(topic.clone(), partition), records)
+            let to = TopicPartition::new(topic.clone(), partition);
+            let too_large = self.transaction.append(&to, records).await?;
+            self.bad_records
+                .handle_too_large(too_large, &to, &mut self.transaction)
                 .await?;
         }
         partitioner.rotate();

@@ -119,11 +119,23 @@ pub async fn refuses_records_that_are_too_large(harness: &mut impl Harness) {
         "nothing of it is kept"
     );
     let mut producer = producer(&*log, "narrow").await;
-    let result = match producer.append(&to, vec![large]).await {
-        Ok(()) => producer.commit(None).await,
-        Err(error) => Err(error),
-    };
-    expect_error(result, too_large);
+    producer
+        .append(&to, vec![record("before")])
+        .await
+        .expect("it fits");
+    expect_error(
+        producer.append(&to, vec![record("with it"), large]).await,
+        too_large,
+    );
+    producer
+        .append(&to, vec![record("after")])
+        .await
+        .expect("the transaction goes on");
+    producer
+        .commit(None)
+        .await
+        .expect("nothing is wrong with the rest");
+    assert_eq!(committed_texts(&*log, &to).await, ["before", "after"]);
 }
 
 /// Readers would refuse such a record, so it must not get in.

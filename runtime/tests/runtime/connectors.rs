@@ -73,6 +73,8 @@ pub(crate) struct Numbers {
     pub(crate) boundary_every: u64,
     /// Numbers that are rejected instead.
     pub(crate) bad: fn(u64) -> bool,
+    /// Zeros before the number, for values of that many bytes more.
+    pub(crate) zeros: fn(u64) -> usize,
     /// After the last: wait for more instead of being done.
     pub(crate) endless: bool,
     pub(crate) faults: Faults,
@@ -90,6 +92,7 @@ impl Numbers {
             batch: 7,
             boundary_every: 2,
             bad: |_| false,
+            zeros: |_| 0,
             endless: false,
             faults: Faults::default(),
             durable: Arc::default(),
@@ -193,7 +196,11 @@ impl Source for Counting {
             let record = Record {
                 timestamp: Timestamp(n as i64),
                 key: Some(Bytes::from(format!("key-{}", n % 11))),
-                value: Some(Bytes::from(format!("{}:{n}", self.task))),
+                value: Some(Bytes::from(format!(
+                    "{}:{}{n}",
+                    self.task,
+                    "0".repeat((self.plan.zeros)(n))
+                ))),
                 ..Record::default()
             };
             if (self.plan.bad)(n) {

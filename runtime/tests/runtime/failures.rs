@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use millstream_pipeline::Plan;
-use millstream_runtime::{NodeState, Outcome, RunError};
+use millstream_runtime::{DeadLetter, NodeState, Outcome, RunError};
 
 use crate::{
     connectors::{Fault, Faults, Numbers, Shelf, Thin},
@@ -193,4 +193,47 @@ async fn a_second_run_fences_the_first() {
     second.ended().await.unwrap();
     assert_eq!(world.numbers("all").await, (0..400).collect::<Vec<_>>());
     assert_eq!(shelf.numbers(), (0..400).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_its_topic_does_not_take_is_a_dead_letter() {
+    let world = World::new();
+    let mut source = Numbers::new(60);
+    source.zeros = |n| match n {
+        30 => 2_000,
+        31 => 10_000,
+        _ => 0,
+    };
+    let mut plan = plan(&[("all", 1)]).source("numbers", source, "all");
+    let limit = |bytes: &str| ("max.message.bytes".to_owned(), bytes.to_owned());
+    plan.topics[0].config.extend([limit("1000")]);
+    // It takes the first of the two as it is, and of the second what is not its value.
+    plan.topics[1].config.extend([limit("5000")]);
+    let report = world.run(plan).await.unwrap();
+    let numbers = node(&report, "numbers");
+    assert_eq!(
+        (numbers.records_in, numbers.records_out, numbers.dead_letters),
+        (60, 58, 2)
+    );
+    let sound: Vec<_> = (0..60).filter(|n| ![30, 31].contains(n)).collect();
+    assert_eq!(world.numbers("all").await, sound);
+
+    let letters = world.records("dead").await;
+    assert_eq!(letters.len(), 2);
+    for letter in &letters {
+        let told = DeadLetter::of(letter);
+        let reason = told.reason.unwrap();
+        assert!(
+            reason.contains("larger than the 1000 bytes that 'all' accepts"),
+            "{reason}"
+        );
+        assert_eq!((told.topic, told.stage.as_deref()), (None, Some("TASK_POLL")));
+        assert_eq!(told.origin, [("meant_for".to_owned(), "all".to_owned())]);
+    }
+    assert_eq!(letters[0].value.as_ref().map(|value| value.len()), Some(2_009));
+    assert_eq!(
+        (&letters[1].value, letters[1].key.as_deref()),
+        (&None, Some(&b"key-9"[..]))
+    );
+    assert_eq!(letters[1].header("millstream.value.bytes").unwrap(), "10009");
 }
