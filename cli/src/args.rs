@@ -7,7 +7,7 @@ Exit codes:
   0    done
   1    failed; stderr says why (also: the pipeline file has problems)
   2    wrong command line
-  3    a preview shows changes that were not made (`offsets reset` without --execute)
+  3    a preview shows changes that were not made (`group reset` or `offsets reset` without --execute)
   130  a second Ctrl-C cut a graceful stop short
 
 Data goes to stdout, everything else to stderr. NO_COLOR switches colours off.";
@@ -41,7 +41,7 @@ pub(crate) struct Global {
     )]
     pub(crate) output: Format,
 
-    /// What to log on stderr: error, warn, info, debug, trace, or directives as in RUST_LOG [default: RUST_LOG or warn]
+    /// What to log on stderr: error, warn, info, debug, trace, or directives as in RUST_LOG [default: RUST_LOG, else info for `broker serve` and warn for the rest]
     #[arg(long, global = true, value_name = "LEVEL", help_heading = "Global options")]
     pub(crate) log_level: Option<String>,
 }

@@ -12,7 +12,9 @@ use std::{
 
 use anyhow::anyhow;
 use millstream_broker_embedded::EmbeddedLog;
-use millstream_broker_server::{Broker, BrokerConfig, ListenerConfig, OpenError, ServerHandle, serve};
+use millstream_broker_server::{
+    Broker, BrokerConfig, BrokerSettings, ListenerConfig, OpenError, ServerHandle, serve,
+};
 use millstream_broker_storage::OpenError as StorageError;
 use millstream_client::Log;
 use millstream_types::Clock;
@@ -39,14 +41,27 @@ pub(crate) enum NotOpened {
 
 /// An open Kafka port.
 pub(crate) struct Port {
-    note: PathBuf,
+    /// Where the address is noted; a private port is not.
+    note: Option<PathBuf>,
     handle: ServerHandle,
     shutdown: CancellationToken,
 }
 
 impl Host {
     pub(crate) async fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, NotOpened> {
-        let opening = Broker::open(BrokerConfig::in_dir(dir), clock).await;
+        Self::open_with(BrokerSettings::default(), dir, clock).await
+    }
+
+    pub(crate) async fn open_with(
+        settings: BrokerSettings,
+        dir: &Path,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, NotOpened> {
+        let config = BrokerConfig {
+            settings,
+            ..BrokerConfig::in_dir(dir)
+        };
+        let opening = Broker::open(config, clock).await;
         let broker = opening.map_err(|error| match error {
             OpenError::Storage(StorageError::Locked { .. }) => NotOpened::Held {
                 address: fs::read_to_string(dir.join(ADDRESS_FILE)).ok(),
@@ -54,6 +69,17 @@ impl Host {
             },
             error => NotOpened::Failed(error.into()),
         })?;
+        let found = broker.recovery();
+        tracing::info!(
+            dir = %dir.display(),
+            topics = found.topics,
+            partitions = found.partitions,
+            replayed_batches = found.replayed_batches,
+            replayed_bytes = found.replayed_bytes,
+            after_a_crash = found.torn_tail,
+            took_ms = found.took.as_millis(),
+            "opened the data directory"
+        );
         // A note of a process that was killed.
         let _ = fs::remove_file(dir.join(ADDRESS_FILE));
         Ok(Self {
@@ -66,19 +92,31 @@ impl Host {
         Arc::new(EmbeddedLog::new(self.broker.clone()))
     }
 
-    pub(crate) async fn listen(&self, address: &str) -> anyhow::Result<Port> {
-        let shutdown = CancellationToken::new();
-        let config = ListenerConfig {
-            listen: address.to_owned(),
-            ..ListenerConfig::default()
-        };
-        let handle = serve(self.broker.clone(), config, shutdown.clone()).await?;
+    /// Opens the Kafka port where the settings say, or at that address.
+    pub(crate) async fn listen(&self, address: Option<&str>) -> anyhow::Result<Port> {
+        let mut port = self.open_port(address).await?;
         let note = self.dir.join(ADDRESS_FILE);
-        if let Err(error) = fs::write(&note, handle.local_addr().to_string()) {
+        if let Err(error) = fs::write(&note, port.address().to_string()) {
             tracing::warn!(file = %note.display(), %error, "cannot note the address of the Kafka port");
         }
+        port.note = Some(note);
+        Ok(port)
+    }
+
+    /// A port that nobody is told of, for a command of this process that speaks Kafka's protocol.
+    pub(crate) async fn listen_privately(&self) -> anyhow::Result<Port> {
+        self.open_port(Some("127.0.0.1:0")).await
+    }
+
+    async fn open_port(&self, address: Option<&str>) -> anyhow::Result<Port> {
+        let shutdown = CancellationToken::new();
+        let mut config = ListenerConfig::from(self.broker.settings().as_ref());
+        if let Some(address) = address {
+            address.clone_into(&mut config.listen);
+        }
+        let handle = serve(self.broker.clone(), config, shutdown.clone()).await?;
         Ok(Port {
-            note,
+            note: None,
             handle,
             shutdown,
         })
@@ -99,7 +137,9 @@ impl Port {
     pub(crate) async fn close(self) {
         self.shutdown.cancel();
         self.handle.closed().await;
-        let _ = fs::remove_file(self.note);
+        if let Some(note) = self.note {
+            let _ = fs::remove_file(note);
+        }
     }
 }
 

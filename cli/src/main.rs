@@ -9,6 +9,7 @@ mod args;
 mod commands;
 mod exit;
 mod host;
+mod lag;
 mod moment;
 mod output;
 mod partitions;
@@ -38,7 +39,7 @@ struct Context {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let talk = Talk::new();
-    talk.start_log(cli.global.log_level.as_deref());
+    talk.start_log(cli.global.log_level.as_deref(), cli.command.default_log());
     let mut context = Context {
         output: Output::new(cli.global.output),
         talk: talk.clone(),

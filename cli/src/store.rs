@@ -11,9 +11,9 @@ use millstream_pipeline::LogChoice;
 
 use crate::{
     Context,
-    host::{Host, NotOpened},
+    host::{Host, NotOpened, Port},
     pipeline_file,
-    remote::RemoteLog,
+    remote::{Client, RemoteLog},
 };
 
 const DEFAULT_DIR: &str = "./data";
@@ -52,7 +52,9 @@ pub(crate) struct Target {
 /// An open log.
 pub(crate) struct Store {
     log: Arc<dyn Log>,
-    host: Option<Host>,
+    /// The connections to the broker, as soon as there are some.
+    client: Option<Arc<Client>>,
+    host: Option<(Host, Option<Port>)>,
 }
 
 impl DataDir {
@@ -119,18 +121,43 @@ impl Store {
     fn of(host: Host) -> Self {
         Self {
             log: host.log(),
-            host: Some(host),
+            client: None,
+            host: Some((host, None)),
         }
     }
 
     async fn remote(address: &str) -> anyhow::Result<Self> {
-        let log = RemoteLog::connect(address)
+        let client = Client::connect(address)
             .await
             .with_context(|| format!("no broker answers at {address}: is one running there?"))?;
+        let client = Arc::new(client);
         Ok(Self {
-            log: Arc::new(log),
+            log: Arc::new(RemoteLog::new(client.clone())),
+            client: Some(client),
             host: None,
         })
+    }
+
+    /// The broker, for what only Kafka's protocol offers. That of an own data directory is spoken to over a port that
+    /// is open as long as this store.
+    pub(crate) async fn client(&mut self) -> anyhow::Result<Arc<Client>> {
+        if let Some(client) = &self.client {
+            return Ok(client.clone());
+        }
+        let (host, port) = self
+            .host
+            .as_mut()
+            .expect("a store without a host is remote and has a client");
+        let open = host.listen_privately().await?;
+        let address = port.insert(open).address().to_string();
+        let client = Arc::new(Client::connect(&address).await?);
+        self.client = Some(client.clone());
+        Ok(client)
+    }
+
+    /// Whether another process has the data, whose consumers may be at work.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.host.is_none()
     }
 
     pub(crate) fn log(&self) -> &dyn Log {
@@ -142,7 +169,12 @@ impl Store {
     }
 
     pub(crate) async fn close(self) {
-        if let Some(host) = self.host {
+        // Connections that are closed need no answer when the port is.
+        drop((self.client, self.log));
+        if let Some((host, port)) = self.host {
+            if let Some(port) = port {
+                port.close().await;
+            }
             host.close().await;
         }
     }

@@ -10,8 +10,6 @@ use std::{
 use indicatif::MultiProgress;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
-const DEFAULT_LOG: &str = "warn";
-
 /// Cheap to clone; all clones share the bars.
 #[derive(Clone)]
 pub(crate) struct Talk {
@@ -52,12 +50,12 @@ impl Talk {
         self.say(format_args!("error: {}", sentence(error)));
     }
 
-    /// Sends the log to stderr; `level` wins over RUST_LOG.
-    pub(crate) fn start_log(&self, level: Option<&str>) {
+    /// Sends the log to stderr; `level` wins over RUST_LOG, and that over the default.
+    pub(crate) fn start_log(&self, level: Option<&str>, default: &str) {
         let directives = level
             .map(str::to_owned)
             .or_else(|| env::var("RUST_LOG").ok())
-            .unwrap_or_else(|| DEFAULT_LOG.to_owned());
+            .unwrap_or_else(|| default.to_owned());
         tracing_subscriber::fmt()
             .with_env_filter(EnvFilter::new(directives))
             .with_ansi(self.has_colour())

@@ -2,11 +2,14 @@
 
 mod broker;
 mod completion;
+mod config;
 mod dlq;
+mod group;
 mod offsets;
 mod run;
 mod schema;
 mod topic;
+mod transaction;
 mod validate;
 mod version;
 
@@ -24,6 +27,15 @@ pub(crate) enum Command {
     /// Look at topics, and write to and read from them
     #[command(subcommand)]
     Topic(topic::Command),
+    /// Look at consumer groups, move and delete them
+    #[command(subcommand)]
+    Group(group::Command),
+    /// Show and change the configuration of topics and of the broker
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Look at transactions and abort them
+    #[command(subcommand)]
+    Transaction(transaction::Command),
     /// Show and reset how far consumer groups and sources have come
     #[command(subcommand)]
     Offsets(offsets::Command),
@@ -39,11 +51,22 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// What is logged if nobody says: a server tells what happens to it, a command speaks only of trouble.
+    pub(crate) fn default_log(&self) -> &'static str {
+        match self {
+            Self::Broker(_) => "info",
+            _ => "warn",
+        }
+    }
+
     pub(crate) fn execute(self, context: &mut Context) -> anyhow::Result<Exit> {
         match self {
             Self::Run(args) => block_on(args.execute(context)),
             Self::Validate(args) => block_on(args.execute(context)),
             Self::Topic(command) => block_on(command.execute(context)),
+            Self::Group(command) => block_on(command.execute(context)),
+            Self::Config(command) => block_on(command.execute(context)),
+            Self::Transaction(command) => block_on(command.execute(context)),
             Self::Offsets(command) => block_on(command.execute(context)),
             Self::Dlq(command) => block_on(command.execute(context)),
             Self::Broker(command) => block_on(command.execute(context)),

@@ -121,7 +121,7 @@ impl Args {
         let Some(address) = listen else {
             return Ok(None);
         };
-        let port = host.listen(&address).await.map_err(|error| {
+        let port = host.listen(Some(&address)).await.map_err(|error| {
             error.context(
                 "cannot open the Kafka port; --listen none runs without it, --listen HOST:PORT elsewhere",
             )

@@ -6,8 +6,8 @@ use bytes::{Bytes, BytesMut};
 use millstream_protocol::{
     frame::{self, MAX_FRAME_BYTES, SIZE_BYTES},
     messages::{
-        ApiVersionsRequest, Encodable, HeaderVersion, Request, RequestHeader, ResponseHeader, StrBytes,
-        decode,
+        ApiKey, ApiVersionsRequest, Encodable, HeaderVersion, Request, RequestHeader, ResponseHeader,
+        StrBytes, decode,
     },
 };
 use tokio::{
@@ -50,7 +50,9 @@ impl Connection {
     /// Asks in the newest version that the broker knows, up to `most`: what later versions say is not looked at.
     pub(crate) async fn call<R: Request>(&mut self, request: &R, most: i16) -> io::Result<R::Response> {
         let Some(newest) = self.newest.get(&R::KEY) else {
-            let message = format!("the broker does not offer the API {}", R::KEY);
+            let name =
+                ApiKey::try_from(R::KEY).map_or_else(|()| R::KEY.to_string(), |api| format!("{api:?}"));
+            let message = format!("the broker does not offer {name}");
             return Err(io::Error::new(io::ErrorKind::Unsupported, message));
         };
         let version = most.min(*newest);

@@ -1,10 +1,13 @@
 //! The built binary, as people and scripts use it: arguments in; stdout, stderr and exit code out.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod disk_full;
 mod dlq;
 mod failures;
+mod kafka;
 mod offsets;
 mod pipelines;
+mod stop;
 mod support;
 mod topics;
 mod usage;

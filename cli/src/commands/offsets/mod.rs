@@ -2,6 +2,7 @@ mod reset;
 mod show;
 
 use clap::Subcommand;
+pub(super) use reset::Reset;
 
 use crate::{Context, exit::Exit};
 

@@ -1,6 +1,6 @@
 use anyhow::bail;
 use millstream_client::{Consumed, Log, LogError, OffsetAt};
-use millstream_types::{GroupId, Offset, TopicName, TopicPartition};
+use millstream_types::{GroupId, HumanDuration, Offset, Timestamp, TopicName, TopicPartition};
 use serde::Serialize;
 
 use crate::{
@@ -9,7 +9,8 @@ use crate::{
     moment::{self, Moment},
     output::{Row, grouped},
     partitions,
-    store::DataDir,
+    remote::admin,
+    store::{Store, Target},
 };
 
 /// Move the committed offsets of a consumer group
@@ -22,6 +23,7 @@ use crate::{
 Examples:
   millstream offsets reset --group ms.flights.delays --to-earliest
   millstream offsets reset --group ms.flights.delays --to-time 2013-01-15 --execute
+  millstream offsets reset --group ms.flights.delays --by-duration 2h
   millstream offsets reset --group audit --topic orders --partition 2 --to-offset 1200 --execute
 
 Exit code 3 says that the preview shows changes.")]
@@ -31,7 +33,14 @@ pub(crate) struct Args {
     #[arg(long)]
     group: String,
     #[command(flatten)]
-    target: DataDir,
+    target: Target,
+    #[command(flatten)]
+    reset: Reset,
+}
+
+/// Which offsets move, and where to: the same for `offsets reset` and `group reset`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Reset {
     /// Only this topic; needed where the group has not committed anything yet
     #[arg(long)]
     topic: Option<TopicName>,
@@ -50,6 +59,9 @@ pub(crate) struct Args {
     /// To the first record of that time or later: 2013-01-15, 2013-01-15T06:00:00Z or milliseconds since 1970
     #[arg(long, group = "to", value_name = "TIME", value_parser = moment::parse)]
     to_time: Option<Moment>,
+    /// To the first record of that long ago or later: 30m, 2h, 7d
+    #[arg(long, group = "to", value_name = "DURATION")]
+    by_duration: Option<HumanDuration>,
     /// Do it
     #[arg(long)]
     execute: bool,
@@ -68,26 +80,41 @@ struct Change {
 }
 
 #[derive(Serialize)]
-struct Reset {
-    group: String,
+struct Moved<'a> {
+    group: &'a str,
     executed: bool,
     changes: Vec<Change>,
 }
 
 impl Args {
     pub(crate) async fn execute(self, context: &mut Context) -> anyhow::Result<Exit> {
-        let store = self.target.open(context).await?;
-        let group = GroupId::new(&self.group);
-        let changes = self.changes(store.log(), &group).await?;
-        if self.execute {
+        self.reset.execute(&self.group, &self.target, context).await
+    }
+}
+
+impl Reset {
+    pub(crate) async fn execute(
+        &self,
+        group: &str,
+        target: &Target,
+        context: &mut Context,
+    ) -> anyhow::Result<Exit> {
+        let mut store = target.open(context).await?;
+        let id = GroupId::new(group);
+        let changes = self.changes(store.log(), &id, context.clock.now()).await?;
+        if self.execute && !changes.is_empty() {
+            if store.is_remote() {
+                refuse_members(group, &mut store).await?;
+            }
             let offsets = changes.iter().map(|change| (change.of(), change.new)).collect();
-            store.log().commit_offsets(Consumed { group, offsets }).await?;
+            let consumed = Consumed { group: id, offsets };
+            store.log().commit_offsets(consumed).await?;
         }
         store.close().await;
-        self.show(changes, context)
+        self.show(group, changes, context)
     }
 
-    async fn changes(&self, log: &dyn Log, group: &GroupId) -> anyhow::Result<Vec<Change>> {
+    async fn changes(&self, log: &dyn Log, group: &GroupId, now: Timestamp) -> anyhow::Result<Vec<Change>> {
         let committed = log.all_committed(group).await?;
         let partitions: Vec<TopicPartition> = match &self.topic {
             Some(topic) => partitions::chosen(&partitions::topic(log, topic).await?, self.partition)?,
@@ -101,7 +128,7 @@ impl Args {
         let mut changes = Vec::new();
         for partition in partitions {
             let bounds = partitions::bounds_of(log, &partition).await?;
-            let new = self.destination(log, &partition).await?;
+            let new = self.destination(log, &partition, now).await?;
             let new = new.clamp(bounds.log_start, bounds.high_watermark);
             let committed = committed.get(&partition).copied();
             if committed != Some(new) {
@@ -117,20 +144,33 @@ impl Args {
         Ok(changes)
     }
 
-    async fn destination(&self, log: &dyn Log, partition: &TopicPartition) -> Result<Offset, LogError> {
-        match (self.to_offset, self.to_time) {
-            (Some(offset), _) => Ok(Offset(offset)),
-            (None, Some(moment)) => log.offset(partition, OffsetAt::Time(moment.0)).await,
-            (None, None) if self.to_latest => log.offset(partition, OffsetAt::Latest).await,
-            (None, None) => log.offset(partition, OffsetAt::Earliest).await,
+    async fn destination(
+        &self,
+        log: &dyn Log,
+        partition: &TopicPartition,
+        now: Timestamp,
+    ) -> Result<Offset, LogError> {
+        if let Some(offset) = self.to_offset {
+            return Ok(Offset(offset));
         }
+        let ago = |duration: HumanDuration| {
+            let ms = i64::try_from(duration.0.as_millis()).unwrap_or(i64::MAX);
+            Timestamp(now.0.saturating_sub(ms).max(0))
+        };
+        let time = self.to_time.map(|moment| moment.0).or(self.by_duration.map(ago));
+        let at = match time {
+            Some(time) => OffsetAt::Time(time),
+            None if self.to_latest => OffsetAt::Latest,
+            None => OffsetAt::Earliest,
+        };
+        log.offset(partition, at).await
     }
 
-    fn show(self, changes: Vec<Change>, context: &mut Context) -> anyhow::Result<Exit> {
+    fn show(&self, group: &str, changes: Vec<Change>, context: &mut Context) -> anyhow::Result<Exit> {
         let count = changes.len();
         if context.output.is_json() {
-            context.output.json(&Reset {
-                group: self.group.clone(),
+            context.output.json(&Moved {
+                group,
                 executed: self.execute,
                 changes,
             })?;
@@ -138,22 +178,31 @@ impl Args {
             context.output.table(&changes)?;
         }
         if count == 0 {
-            context.talk.say(format_args!(
-                "group {} is there already: nothing to change",
-                self.group
-            ));
+            context
+                .talk
+                .say(format_args!("group {group} is there already: nothing to change"));
             return Ok(Exit::Ok);
         }
         if self.execute {
             context
                 .talk
-                .say(format_args!("moved {count} offsets of group {}", self.group));
+                .say(format_args!("moved {count} offsets of group {group}"));
             return Ok(Exit::Ok);
         }
         context
             .talk
             .say("this is a preview: nothing was changed; add --execute to do it");
         Ok(Exit::Changes)
+    }
+}
+
+/// The broker would refuse it too, but with fewer words.
+async fn refuse_members(group: &str, store: &mut Store) -> anyhow::Result<()> {
+    let client = store.client().await?;
+    let state = admin::describe_group(&client, group).await?;
+    match state.members.len() {
+        0 => Ok(()),
+        members => bail!("group '{group}' has {members} members: stop its consumers first"),
     }
 }
 

@@ -1,19 +1,20 @@
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
-use millstream_client::{Fetch, Isolation, Log, LogError};
+use millstream_client::{Log, LogError};
 use millstream_runtime::{PositionKey, decode_position, positions_topic};
-use millstream_types::{GroupId, Offset, TopicName, TopicPartition};
+use millstream_types::{GroupId, Offset, Timestamp, TopicName};
 use serde::Serialize;
 
 use crate::{
     Context,
     exit::Exit,
+    lag,
     output::{Row, grouped},
     partitions,
     reader::{Reader, Span},
     record,
-    store::DataDir,
+    store::Target,
 };
 
 /// Show how far consumer groups and sources have come
@@ -28,7 +29,7 @@ Examples:
   millstream offsets show -o json | jq '[.groups[].lag] | add'")]
 pub(crate) struct Args {
     #[command(flatten)]
-    target: DataDir,
+    target: Target,
     /// Only this group
     #[arg(long)]
     group: Option<String>,
@@ -65,7 +66,7 @@ struct SourceRow {
 impl Args {
     pub(crate) async fn execute(self, context: &mut Context) -> anyhow::Result<Exit> {
         let store = self.target.open(context).await?;
-        let groups = self.groups(store.log()).await?;
+        let groups = self.groups(store.log(), context.clock.now()).await?;
         let sources = match &self.group {
             None => sources(&store.shared()).await?,
             Some(_) => Vec::new(),
@@ -90,7 +91,7 @@ impl Args {
         Ok(Exit::Ok)
     }
 
-    async fn groups(&self, log: &dyn Log) -> Result<Vec<GroupRow>, LogError> {
+    async fn groups(&self, log: &dyn Log, now: Timestamp) -> Result<Vec<GroupRow>, LogError> {
         let groups = match &self.group {
             Some(group) => vec![GroupId::new(group)],
             None => log.groups().await?,
@@ -98,49 +99,18 @@ impl Args {
         let mut rows = Vec::new();
         for group in groups {
             for (partition, committed) in log.all_committed(&group).await? {
-                let high_watermark = match partitions::bounds_of(log, &partition).await {
-                    Ok(bounds) => Some(bounds.high_watermark),
-                    Err(LogError::UnknownTopic { .. } | LogError::UnknownPartition { .. }) => None,
-                    Err(error) => return Err(error),
-                };
-                let lag = match high_watermark {
-                    Some(end) => Some(end - next_record(log, &partition, committed).await?),
-                    None => None,
-                };
+                let lag = lag::of(log, &partition, committed, now).await?;
                 rows.push(GroupRow {
                     group: group.clone(),
                     topic: partition.topic,
                     partition: partition.partition,
                     committed,
-                    high_watermark,
-                    lag,
+                    high_watermark: lag.map(|lag| lag.high_watermark),
+                    lag: lag.map(|lag| lag.records),
                 });
             }
         }
         Ok(rows)
-    }
-}
-
-/// Where a consumer at `committed` finds its next record: markers of transactions on the way are no lag.
-async fn next_record(
-    log: &dyn Log,
-    partition: &TopicPartition,
-    committed: Offset,
-) -> Result<Offset, LogError> {
-    let fetch = Fetch {
-        partition: partition.clone(),
-        offset: committed,
-        max_bytes: 1,
-        max_wait: Duration::ZERO,
-        isolation: Isolation::ReadUncommitted,
-    };
-    match log.fetch(fetch).await {
-        Ok(fetched) => Ok(fetched
-            .records
-            .first()
-            .map_or(fetched.next_offset, |record| record.offset)),
-        Err(LogError::OffsetOutOfRange { .. }) => Ok(committed),
-        Err(error) => Err(error),
     }
 }
 

@@ -40,7 +40,7 @@ impl Args {
     }
 }
 
-pub(super) fn key_value(text: &str) -> Result<(String, String), String> {
+pub(in crate::commands) fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("expected KEY=VALUE".to_owned()),
