@@ -13,7 +13,7 @@ use std::{
 use anyhow::anyhow;
 use millstream_broker_embedded::EmbeddedLog;
 use millstream_broker_server::{
-    Broker, BrokerConfig, BrokerSettings, ListenerConfig, OpenError, ServerHandle, serve,
+    Broker, BrokerConfig, BrokerSettings, ListenerConfig, MonitorPort, OpenError, ServerHandle, serve,
 };
 use millstream_broker_storage::OpenError as StorageError;
 use millstream_client::Log;
@@ -86,6 +86,11 @@ impl Host {
             dir: dir.to_owned(),
             broker,
         })
+    }
+
+    /// Tells scrapers and probes of this broker.
+    pub(crate) fn show_on(&self, port: &MonitorPort) {
+        port.started(self.broker.clone());
     }
 
     pub(crate) fn log(&self) -> Arc<dyn Log> {

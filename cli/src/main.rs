@@ -11,6 +11,7 @@ mod exit;
 mod host;
 mod lag;
 mod moment;
+mod monitor;
 mod output;
 mod partitions;
 mod pipeline_file;

@@ -7,6 +7,7 @@ mod api;
 mod broker;
 mod budget;
 mod config;
+mod http;
 mod metrics;
 mod net;
 mod quotas;
@@ -19,6 +20,7 @@ pub use config::{
     BrokerSettings, ConsumerGroupSettings, DynamicSettings, Endpoint, GroupSettings, InvalidProperties,
     InvalidSetting, InvalidSettings, read_properties,
 };
+pub use http::MonitorPort;
 pub use metrics::scrape;
 pub use millstream_broker_coordinator::{
     Assignment, Claim, CommittedOffset, InitProducerError, InvalidTimeout, MAX_TRANSACTION_TIMEOUT_MS,

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use millstream_broker_server::{BrokerSettings, read_properties};
 
 use super::topic::key_value;
-use crate::{Context, exit::Exit, host::Host, stop};
+use crate::{Context, exit::Exit, host::Host, monitor::MetricsListen, stop};
 
 /// What a listener without TLS and SASL is called in `listeners`.
 const PLAINTEXT: &str = "PLAINTEXT://";
@@ -26,6 +26,7 @@ Examples:
   millstream broker serve --data-dir ./data
   millstream broker serve --listen 0.0.0.0:9092 --advertise kafka.example.com:9092
   millstream broker serve --config server.properties --set log.retention.hours=24 --set num.partitions=6
+  millstream broker serve --metrics-listen 127.0.0.1:9644
   kcat -b 127.0.0.1:9092 -L
 
 The first Ctrl-C (or SIGTERM) answers what was asked and stops; the second stops at once. Neither loses anything.")]
@@ -45,6 +46,8 @@ pub(crate) struct Serve {
     /// A setting with one of Kafka's own names; wins over the file and may be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     set: Vec<(String, String)>,
+    #[command(flatten)]
+    metrics: MetricsListen,
 }
 
 impl Command {
@@ -59,6 +62,7 @@ impl Serve {
     async fn execute(self, context: &mut Context) -> anyhow::Result<Exit> {
         let stop = stop::on_signal(&context.talk)?;
         let settings = self.settings()?;
+        let monitor = self.metrics.open(&context.talk).await?;
         let host = Host::open_with(settings, &self.data_dir, context.clock.clone()).await?;
         let port = match host.listen(None).await {
             Ok(port) => port,
@@ -67,14 +71,17 @@ impl Serve {
                 return Err(error);
             }
         };
+        monitor.started(&host);
         let address = port.address();
         context.talk.say(format_args!(
             "serving '{}' on {address}; Ctrl-C stops",
             self.data_dir.display()
         ));
         stop.cancelled().await;
+        monitor.stopping();
         port.close().await;
         host.close().await;
+        monitor.close().await;
         tracing::info!("closed the data directory");
         Ok(Exit::Ok)
     }

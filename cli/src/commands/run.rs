@@ -12,6 +12,7 @@ use crate::{
     Context,
     exit::Exit,
     host::{Host, Port},
+    monitor::MetricsListen,
     output::{Row, grouped},
     pipeline_file::{self, Planned, Problems},
     progress, stop,
@@ -46,6 +47,8 @@ pub(crate) struct Args {
     /// How often tasks commit, for example 500ms or 5s: how long a record waits at each step, at most
     #[arg(long, value_name = "DURATION")]
     commit_interval: Option<HumanDuration>,
+    #[command(flatten)]
+    metrics: MetricsListen,
 }
 
 /// What a run did.
@@ -73,6 +76,7 @@ impl Args {
         };
         warnings.show(&context.talk);
         let (dir, listen) = self.place(&plan);
+        let monitor = self.metrics.open(&context.talk).await?;
         let host = Host::open(&dir, context.clock.clone()).await?;
         let port = match self.open_port(&host, listen, context).await {
             Ok(port) => port,
@@ -81,14 +85,17 @@ impl Args {
                 return Err(error);
             }
         };
+        monitor.started(&host);
         let name = plan.name.clone();
         let begin = Instant::now();
         let (outcome, nodes) = self.run(plan, &host, stop, context).await;
         let elapsed = begin.elapsed();
+        monitor.stopping();
         if let Some(port) = port {
             port.close().await;
         }
         host.close().await;
+        monitor.close().await;
         self.show(&name, &outcome, &nodes, elapsed, context)?;
         match outcome {
             Ok(Outcome::Done | Outcome::Stopped) => Ok(Exit::Ok),

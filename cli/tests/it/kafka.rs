@@ -1,7 +1,7 @@
 //! A Kafka client of a few lines, for what no command does.
 
 use bytes::BytesMut;
-use millstream_protocol::messages::{Encodable, HeaderVersion, Request, RequestHeader, StrBytes};
+use millstream_protocol::messages::{Encodable, Request, RequestHeader, StrBytes};
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 
 use crate::support::DEADLINE;

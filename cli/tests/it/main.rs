@@ -5,6 +5,7 @@ mod disk_full;
 mod dlq;
 mod failures;
 mod kafka;
+mod monitoring;
 mod offsets;
 mod pipelines;
 mod stop;

@@ -239,7 +239,7 @@ async fn a_running_pipeline_serves_its_topics_and_stops_gracefully() {
     }
     // What needs the directory itself says who holds it and how to reach that one.
     let pid = child.id().unwrap().to_string();
-    let refused = place.run("offsets show --pipeline pipeline.yaml").await;
+    let refused = place.run("dlq show --pipeline pipeline.yaml").await;
     refused.assert_fails(1, &["is in use", &pid, &format!("kcat -b {address}")]);
 
     // As `timeout` and some shells do: the process, then its group. That is one wish.

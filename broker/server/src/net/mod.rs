@@ -146,7 +146,7 @@ fn reachable(ip: IpAddr) -> String {
 }
 
 impl ListenError {
-    fn from_io(address: &str, source: io::Error) -> Self {
+    pub(crate) fn from_io(address: &str, source: io::Error) -> Self {
         let address = address.to_owned();
         match source.kind() {
             io::ErrorKind::AddrInUse => Self::InUse { address },
