@@ -31,15 +31,23 @@ mod version {
     pub(super) const FIND_COORDINATOR: i16 = 3;
 }
 
-/// A cluster that has had no group yet takes a moment to find a coordinator.
-const COORDINATOR_PATIENCE: Duration = Duration::from_secs(15);
-const COORDINATOR_RETRY: Duration = Duration::from_millis(250);
+/// A cluster that has had no group yet takes a moment to find a coordinator, and that one to load; a transaction that ends
+/// takes a moment too.
+const PATIENCE: Duration = Duration::from_secs(20);
+const RETRY_AFTER: Duration = Duration::from_millis(250);
 
 /// What is coordinated.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Coordinator {
     Group,
     Transaction,
+}
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Whom<'a> {
+    At(&'a str),
+    CoordinatorOf(Coordinator, &'a str),
 }
 
 pub(crate) struct Client {
@@ -94,6 +102,30 @@ impl Client {
         self.call(&self.bootstrap, request, most).await
     }
 
+    /// Asks until the answer is no request to be patient; `code` finds its error code.
+    pub(crate) async fn patiently<R: Request>(
+        &self,
+        whom: Whom<'_>,
+        request: &R,
+        most: i16,
+        code: impl Fn(&R::Response) -> i16,
+    ) -> Result<R::Response, LogError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = match whom {
+                Whom::At(address) => self.call(address, request, most).await?,
+                Whom::CoordinatorOf(what, key) => {
+                    let address = self.coordinator(what, key, deadline).await?;
+                    self.call(&address, request, most).await?
+                }
+            };
+            if !asks_for_patience(code(&answer)) || Instant::now() > deadline {
+                return Ok(answer);
+            }
+            sleep(RETRY_AFTER).await;
+        }
+    }
+
     fn put_back(&self, address: &str, connection: Connection) {
         lock(&self.idle)
             .entry(address.to_owned())
@@ -122,14 +154,13 @@ impl Client {
     }
 
     /// The address of the broker that coordinates a group or a transactional id.
-    pub(crate) async fn coordinator(&self, what: Coordinator, key: &str) -> Result<String, LogError> {
+    async fn coordinator(&self, what: Coordinator, key: &str, deadline: Instant) -> Result<String, LogError> {
         let request = FindCoordinatorRequest::default()
             .with_key(text(key))
             .with_key_type(match what {
                 Coordinator::Group => 0,
                 Coordinator::Transaction => 1,
             });
-        let deadline = Instant::now() + COORDINATOR_PATIENCE;
         loop {
             let found = self.any(&request, version::FIND_COORDINATOR).await?;
             let Some(error) = ErrorCode::from_code(found.error_code) else {
@@ -138,12 +169,12 @@ impl Client {
             if error == ErrorCode::None {
                 return Ok(format!("{}:{}", found.host, found.port));
             }
-            if error != ErrorCode::CoordinatorNotAvailable || Instant::now() > deadline {
+            if !asks_for_patience(found.error_code) || Instant::now() > deadline {
                 return Err(LogError::Unavailable {
                     message: format!("no coordinator of '{key}': {error}: {}", error.message()),
                 });
             }
-            sleep(COORDINATOR_RETRY).await;
+            sleep(RETRY_AFTER).await;
         }
     }
 
@@ -192,6 +223,17 @@ impl Client {
         }
         outcome
     }
+}
+
+fn asks_for_patience(code: i16) -> bool {
+    [
+        ErrorCode::CoordinatorNotAvailable,
+        ErrorCode::CoordinatorLoadInProgress,
+        ErrorCode::NotCoordinator,
+        ErrorCode::ConcurrentTransactions,
+    ]
+    .iter()
+    .any(|error| error.code() == code)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -18,7 +18,7 @@ use millstream_protocol::{
     batch::{self, BatchBuilder, Compression},
     messages::{
         CreateTopicsRequest, DeleteTopicsRequest, FetchRequest, ListOffsetsRequest, OffsetCommitRequest,
-        OffsetFetchRequest, ProduceRequest,
+        OffsetCommitResponse, OffsetFetchRequest, ProduceRequest,
         create_topics_request::{CreatableTopic, CreatableTopicConfig},
         fetch_request::{FetchPartition, FetchTopic},
         fetch_response::PartitionData,
@@ -31,7 +31,7 @@ use millstream_protocol::{
 use millstream_types::{GroupId, Offset, Record, TopicName, TopicPartition, TransactionalId};
 
 use super::{
-    Client, Coordinator, TIMEOUT_MS, admin,
+    Client, Coordinator, TIMEOUT_MS, Whom, admin,
     errors::{Asked, check},
     is, malformed, text, wire,
 };
@@ -223,8 +223,11 @@ impl Log for RemoteLog {
         let request = OffsetFetchRequest::default()
             .with_group_id(text(group.as_str()).into())
             .with_topics(None);
-        let coordinator = self.0.coordinator(Coordinator::Group, group.as_str()).await?;
-        let answer = self.0.call(&coordinator, &request, version::OFFSET_FETCH).await?;
+        let whom = Whom::CoordinatorOf(Coordinator::Group, group.as_str());
+        let answer = self
+            .0
+            .patiently(whom, &request, version::OFFSET_FETCH, |answer| answer.error_code);
+        let answer = answer.await?;
         of_group(answer.error_code, group)?;
         let mut offsets = BTreeMap::new();
         for topic in answer.topics {
@@ -268,10 +271,14 @@ impl Log for RemoteLog {
             .with_group_id(text(group.as_str()).into())
             .with_generation_id_or_member_epoch(NO_GENERATION)
             .with_topics(topics.collect());
-        let coordinator = self.0.coordinator(Coordinator::Group, group.as_str()).await?;
+        let whom = Whom::CoordinatorOf(Coordinator::Group, group.as_str());
+        let first = |answer: &OffsetCommitResponse| {
+            let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+            partitions.next().map_or(0, |partition| partition.error_code)
+        };
         let answer = self
             .0
-            .call(&coordinator, &request, version::OFFSET_COMMIT)
+            .patiently(whom, &request, version::OFFSET_COMMIT, first)
             .await?;
         let partitions = answer.topics.into_iter().flat_map(|topic| topic.partitions);
         partitions

@@ -15,7 +15,7 @@ use millstream_protocol::messages::{self, StrBytes};
 use millstream_types::TopicName;
 
 pub(crate) use self::{
-    client::{Client, Coordinator},
+    client::{Client, Coordinator, Whom},
     log::RemoteLog,
 };
 

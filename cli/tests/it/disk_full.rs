@@ -44,6 +44,7 @@ impl Drop for SmallDisk {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "what is skipped is said loudly")]
 fn skip(reason: &str) {
     println!("SKIPPED: {reason}");
     if let Some(list) = std::env::var_os("MILLSTREAM_SKIPPED") {

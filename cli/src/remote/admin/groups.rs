@@ -12,7 +12,7 @@ use millstream_protocol::{
 };
 use serde::Serialize;
 
-use super::{super::Coordinator, super::text, Client, missing, refused};
+use super::{super::Coordinator, super::Whom, super::text, Client, missing, refused};
 
 mod version {
     pub(super) const LIST_GROUPS: i16 = 5;
@@ -65,8 +65,10 @@ pub(crate) struct MemberState {
 pub(crate) async fn list_groups(client: &Client) -> Result<Vec<Listed>, LogError> {
     let mut groups = Vec::new();
     for (_, address) in client.brokers().await? {
+        let request = ListGroupsRequest::default();
+        let code = |answer: &ListGroupsResponse| answer.error_code;
         let answer = client
-            .call(&address, &ListGroupsRequest::default(), version::LIST_GROUPS)
+            .patiently(Whom::At(&address), &request, version::LIST_GROUPS, code)
             .await?;
         refused(answer.error_code, None, || "groups are not listed".to_owned())?;
         groups.extend(answer.groups.into_iter().map(|group| Listed {
@@ -82,18 +84,16 @@ pub(crate) async fn list_groups(client: &Client) -> Result<Vec<Listed>, LogError
 
 /// A group of either type; one that nobody knows is `Dead` and has no members, as Kafka has it.
 pub(crate) async fn describe_group(client: &Client, group: &str) -> Result<GroupState, LogError> {
-    let coordinator = client.coordinator(Coordinator::Group, group).await?;
-    let groups = client
-        .call(&coordinator, &ListGroupsRequest::default(), version::LIST_GROUPS)
-        .await?
-        .groups;
-    let is_consumer = groups
+    let coordinator = Whom::CoordinatorOf(Coordinator::Group, group);
+    let listed = list_groups(client).await?;
+    let is_consumer = listed
         .iter()
-        .any(|listed| listed.group_id.as_str() == group && listed.group_type.eq_ignore_ascii_case(CONSUMER));
+        .any(|listed| listed.group == group && listed.kind == CONSUMER);
     if is_consumer {
         let request = ConsumerGroupDescribeRequest::default().with_group_ids(vec![text(group).into()]);
+        let code = |answer: &ConsumerGroupDescribeResponse| answer.groups.first().map_or(0, |g| g.error_code);
         let answer = client
-            .call(&coordinator, &request, version::CONSUMER_GROUP_DESCRIBE)
+            .patiently(coordinator, &request, version::CONSUMER_GROUP_DESCRIBE, code)
             .await?;
         let found = answer.groups.into_iter().next().ok_or_else(missing)?;
         refused(found.error_code, found.error_message.as_ref(), || {
@@ -102,8 +102,9 @@ pub(crate) async fn describe_group(client: &Client, group: &str) -> Result<Group
         return Ok(found.into());
     }
     let request = DescribeGroupsRequest::default().with_groups(vec![text(group).into()]);
+    let code = |answer: &DescribeGroupsResponse| answer.groups.first().map_or(0, |g| g.error_code);
     let answer = client
-        .call(&coordinator, &request, version::DESCRIBE_GROUPS)
+        .patiently(coordinator, &request, version::DESCRIBE_GROUPS, code)
         .await?;
     let found = answer.groups.into_iter().next().ok_or_else(missing)?;
     if found.error_code != ErrorCode::GroupIdNotFound.code() {
@@ -116,9 +117,10 @@ pub(crate) async fn describe_group(client: &Client, group: &str) -> Result<Group
 
 pub(crate) async fn delete_group(client: &Client, group: &str) -> Result<(), LogError> {
     let request = DeleteGroupsRequest::default().with_groups_names(vec![text(group).into()]);
-    let coordinator = client.coordinator(Coordinator::Group, group).await?;
+    let coordinator = Whom::CoordinatorOf(Coordinator::Group, group);
+    let code = |answer: &DeleteGroupsResponse| answer.results.first().map_or(0, |r| r.error_code);
     let answer = client
-        .call(&coordinator, &request, version::DELETE_GROUPS)
+        .patiently(coordinator, &request, version::DELETE_GROUPS, code)
         .await?;
     let result = answer.results.first().ok_or_else(missing)?;
     refused(result.error_code, None, || {

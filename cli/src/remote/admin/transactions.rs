@@ -2,7 +2,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use millstream_client::LogError;
 use millstream_protocol::messages::{
-    DescribeProducersRequest, DescribeTransactionsRequest, InitProducerIdRequest, ListTransactionsRequest,
+    DescribeProducersRequest, DescribeTransactionsRequest, DescribeTransactionsResponse,
+    InitProducerIdRequest, InitProducerIdResponse, ListTransactionsRequest, ListTransactionsResponse,
     WriteTxnMarkersRequest,
     describe_producers_request::TopicRequest,
     write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic},
@@ -10,7 +11,7 @@ use millstream_protocol::messages::{
 use millstream_types::{Offset, TopicPartition};
 use serde::Serialize;
 
-use super::{super::Coordinator, super::text, super::wire, Client, missing, refused};
+use super::{super::Coordinator, super::Whom, super::text, super::wire, Client, missing, refused};
 
 mod version {
     pub(super) const LIST_TRANSACTIONS: i16 = 1;
@@ -64,8 +65,9 @@ pub(crate) async fn list_transactions(
         .with_duration_filter(running_ms);
     let mut found = Vec::new();
     for (_, address) in client.brokers().await? {
+        let code = |answer: &ListTransactionsResponse| answer.error_code;
         let answer = client
-            .call(&address, &request, version::LIST_TRANSACTIONS)
+            .patiently(Whom::At(&address), &request, version::LIST_TRANSACTIONS, code)
             .await?;
         refused(answer.error_code, None, || {
             "transactions are not listed".to_owned()
@@ -76,7 +78,7 @@ pub(crate) async fn list_transactions(
             });
         }
         for listed in answer.transaction_states {
-            found.push(describe_at(client, &address, &listed.transactional_id).await?);
+            found.push(describe_at(client, Whom::At(&address), &listed.transactional_id).await?);
         }
     }
     found.sort_by(|a, b| a.transactional_id.cmp(&b.transactional_id));
@@ -84,14 +86,15 @@ pub(crate) async fn list_transactions(
 }
 
 pub(crate) async fn describe_transaction(client: &Client, id: &str) -> Result<Ongoing, LogError> {
-    let coordinator = client.coordinator(Coordinator::Transaction, id).await?;
-    describe_at(client, &coordinator, id).await
+    describe_at(client, Whom::CoordinatorOf(Coordinator::Transaction, id), id).await
 }
 
-async fn describe_at(client: &Client, address: &str, id: &str) -> Result<Ongoing, LogError> {
+async fn describe_at(client: &Client, whom: Whom<'_>, id: &str) -> Result<Ongoing, LogError> {
     let request = DescribeTransactionsRequest::default().with_transactional_ids(vec![text(id).into()]);
+    let code =
+        |answer: &DescribeTransactionsResponse| answer.transaction_states.first().map_or(0, |s| s.error_code);
     let answer = client
-        .call(address, &request, version::DESCRIBE_TRANSACTIONS)
+        .patiently(whom, &request, version::DESCRIBE_TRANSACTIONS, code)
         .await?;
     let state = answer.transaction_states.into_iter().next().ok_or_else(missing)?;
     refused(state.error_code, None, || {
@@ -118,9 +121,10 @@ pub(crate) async fn fence(client: &Client, id: &str) -> Result<(), LogError> {
         .with_transaction_timeout_ms(FENCE_TIMEOUT_MS)
         .with_producer_id(NO_PRODUCER.into())
         .with_producer_epoch(NO_EPOCH);
-    let coordinator = client.coordinator(Coordinator::Transaction, id).await?;
+    let coordinator = Whom::CoordinatorOf(Coordinator::Transaction, id);
+    let code = |answer: &InitProducerIdResponse| answer.error_code;
     let answer = client
-        .call(&coordinator, &request, version::INIT_PRODUCER_ID)
+        .patiently(coordinator, &request, version::INIT_PRODUCER_ID, code)
         .await?;
     refused(answer.error_code, None, || {
         format!("the transaction of '{id}' is not aborted")
