@@ -65,7 +65,8 @@ impl DataDir {
         Ok(Store::of(host))
     }
 
-    fn existing(&self) -> anyhow::Result<PathBuf> {
+    /// The directory, which must be there.
+    pub(crate) fn existing(&self) -> anyhow::Result<PathBuf> {
         let dir = self.path()?;
         if !dir.is_dir() {
             bail!(

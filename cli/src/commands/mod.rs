@@ -11,6 +11,7 @@ mod schema;
 mod topic;
 mod transaction;
 mod validate;
+mod verify;
 mod version;
 
 use std::future::Future;
@@ -45,6 +46,7 @@ pub(crate) enum Command {
     /// Run the log by itself
     #[command(subcommand)]
     Broker(broker::Command),
+    Verify(verify::Args),
     Schema(schema::Args),
     Version(version::Args),
     Completion(completion::Args),
@@ -70,6 +72,7 @@ impl Command {
             Self::Offsets(command) => block_on(command.execute(context)),
             Self::Dlq(command) => block_on(command.execute(context)),
             Self::Broker(command) => block_on(command.execute(context)),
+            Self::Verify(args) => block_on(args.execute(context)),
             Self::Schema(args) => args.execute(context),
             Self::Version(args) => args.execute(context),
             Self::Completion(args) => args.execute(context),

@@ -12,3 +12,4 @@ mod stop;
 mod support;
 mod topics;
 mod usage;
+mod verify;

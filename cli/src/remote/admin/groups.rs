@@ -5,8 +5,9 @@ use millstream_client::LogError;
 use millstream_protocol::{
     ErrorCode,
     messages::{
-        ConsumerGroupDescribeRequest, ConsumerProtocolAssignment, DeleteGroupsRequest, DescribeGroupsRequest,
-        ListGroupsRequest, consumer_group_describe_response as consumer, decode,
+        ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, ConsumerProtocolAssignment,
+        DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
+        ListGroupsRequest, ListGroupsResponse, consumer_group_describe_response as consumer, decode,
         describe_groups_response as classic,
     },
 };
