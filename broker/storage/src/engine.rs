@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Complete files of the write-ahead log that may wait for the sealer: they bound the time of a restart.
-const MAX_UNSEALED_FILES: usize = 8;
+const MAX_UNSEALED_FILES: usize = 4;
 
 pub(crate) struct Engine {
     pub(crate) disk: Arc<dyn Disk>,
