@@ -71,7 +71,7 @@ const TABLE: &[Row] = &[
     Row::new::<ProduceRequest>(3, 13)
         .advertised_from(0)
         .up_to(MAX_FRAME_BYTES),
-    Row::new::<FetchRequest>(4, 17).one_at_a_time(),
+    Row::new::<FetchRequest>(4, 18).one_at_a_time(),
     Row::new::<ListOffsetsRequest>(1, 10),
     Row::new::<MetadataRequest>(0, 13),
     Row::new::<FindCoordinatorRequest>(0, 6),

@@ -89,7 +89,7 @@ mod tests {
         for version in 3..=13 {
             check::<ProduceRequest>(&produce, version, |answer| answer.throttle_time_ms);
         }
-        for version in 4..=17 {
+        for version in 4..=18 {
             check::<FetchRequest>(&Default::default(), version, |answer| answer.throttle_time_ms);
         }
         for version in 3..=13 {

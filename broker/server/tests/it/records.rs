@@ -118,7 +118,7 @@ async fn every_version_and_codec_carries_records_there_and_back() {
     let id_request = MetadataRequestTopic::default().with_name(Some(topic_name("t")));
     let id_request = MetadataRequest::default().with_topics(Some(vec![id_request]));
     let id = client.ask(&id_request, 12).await.topics[0].topic_id;
-    for version in 4..=17 {
+    for version in 4..=18 {
         let mut request = fetch("t", 0, 0, 0);
         request.topics[0].topic_id = id;
         let answer = client.ask(&request, version).await;

@@ -29,6 +29,8 @@ use sessions::{Asked, FetchSessions};
 
 use crate::quotas::QuotaKind;
 
+/// Names of topics that are remembered by their ids.
+const MANY_NAMES: usize = 100_000;
 /// From this version on, topics have ids instead of names.
 const TOPIC_IDS_SINCE: i16 = 13;
 
@@ -99,6 +101,9 @@ impl Fetches {
             return Some(name.clone());
         }
         names.remove(&id);
+        if names.len() >= MANY_NAMES {
+            names.clear();
+        }
         let name = node.storage().topic_of_id(id)?.name.clone();
         names.insert(id, name.clone());
         Some(name)
