@@ -30,6 +30,10 @@ impl Coordinator {
                     .replay(group, partition, decode(key, value.as_deref())?);
             }
             Key::Group(group) => self.groups.replay(group, decode(key, value.as_deref())?),
+            Key::Member(group, member) => {
+                self.groups
+                    .replay_member(group, member, decode(key, value.as_deref())?);
+            }
         }
         Ok(())
     }

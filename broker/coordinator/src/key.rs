@@ -4,7 +4,8 @@
 //!  c o p                                  the producer ids that were given out
 //!  c o t | transactional id               a transactional producer
 //!  c o o | group | topic | partition i32  a committed offset
-//!  c o g | group                          a group's generation
+//!  c o g | group                          a group, with its members if it is a classic one
+//!  c o m | group | member                 a member of a consumer group
 //! ```
 //! A text is its length (u32, big endian) and its bytes. `co` keeps these keys apart from any others in the same state.
 
@@ -19,6 +20,7 @@ pub(crate) enum Key {
     Transaction(TransactionalId),
     Offset(GroupId, TopicPartition),
     Group(GroupId),
+    Member(GroupId, String),
 }
 
 impl Key {
@@ -39,6 +41,11 @@ impl Key {
             Self::Group(group) => {
                 out.put_u8(b'g');
                 put_text(&mut out, group.as_str());
+            }
+            Self::Member(group, member) => {
+                out.put_u8(b'm');
+                put_text(&mut out, group.as_str());
+                put_text(&mut out, member);
             }
         }
         out.freeze()
@@ -66,6 +73,10 @@ impl Key {
                 Self::Offset(group, TopicPartition::new(topic, bytes.try_get_i32().ok()?))
             }
             b'g' => Self::Group(GroupId::new(take_text(&mut bytes)?)),
+            b'm' => {
+                let group = GroupId::new(take_text(&mut bytes)?);
+                Self::Member(group, take_text(&mut bytes)?.to_owned())
+            }
             _ => return None,
         };
         bytes.is_empty().then_some(key)
@@ -97,6 +108,7 @@ mod tests {
             Just(Key::ProducerIds),
             any::<String>().prop_map(|id| Key::Transaction(TransactionalId::new(id))),
             any::<String>().prop_map(|id| Key::Group(GroupId::new(id))),
+            any::<(String, String)>().prop_map(|(id, member)| Key::Member(GroupId::new(id), member)),
             (any::<String>(), partition).prop_map(|(group, p)| Key::Offset(GroupId::new(group), p)),
         ]
     }

@@ -108,6 +108,18 @@ impl Offsets {
         offsets.into_iter().map(put).collect()
     }
 
+    /// All offsets, by group and partition.
+    pub fn iter(&self) -> impl Iterator<Item = (&GroupId, &TopicPartition, &CommittedOffset)> {
+        self.groups
+            .iter()
+            .flat_map(|(group, offsets)| offsets.iter().map(move |(p, o)| (group, p, o)))
+    }
+
+    /// The record that forgets one offset, if there is one.
+    pub(crate) fn delete(&self, group: &GroupId, partition: &TopicPartition) -> Option<Put> {
+        self.get(group, partition).map(|_| delete(group, partition))
+    }
+
     /// The records that forget what a group committed.
     pub fn delete_group(&self, group: &GroupId) -> Vec<Put> {
         let partitions = self.groups.get(group).into_iter().flat_map(|g| g.keys());

@@ -90,6 +90,9 @@ impl Translate<'_> {
                 | TransactionError::UnknownProducer { id }
                 | TransactionError::InvalidState { id },
             ) => LogError::Fenced { id },
+            TransactionRequestError::Group(error) => LogError::Unavailable {
+                message: error.to_string(),
+            },
             TransactionRequestError::UnknownPartition(error) => self.unknown(error),
             TransactionRequestError::Metadata(error) => LogError::InvalidRecord {
                 message: error.to_string(),
@@ -138,6 +141,9 @@ pub(crate) fn topic(error: TopicError) -> LogError {
 pub(crate) fn join(error: JoinError) -> LogError {
     match error {
         JoinError::UnknownTopic(error) => LogError::UnknownTopic { topic: error.topic },
+        JoinError::Group(error) => LogError::Unavailable {
+            message: error.to_string(),
+        },
         JoinError::Write(error) => write(error),
     }
 }

@@ -29,7 +29,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use millstream_broker_coordinator::{Coordinator, CorruptRecord, Decision};
+use millstream_broker_coordinator::{Coordinator, CorruptRecord, Decision, Groups};
 use millstream_broker_storage::{
     AtomicGroup, CommitError, Disk, Marker, NewTopicSpec, RealDisk, Recovery, StateKey, Storage,
     StorageConfig, Ticket, Topic, TopicError, WriteError,
@@ -98,6 +98,9 @@ pub struct Broker {
     coordinator: Mutex<Coordinator>,
     /// Changes when members may have a new assignment.
     rebalanced: watch::Sender<()>,
+    waiters: groups::Waiters,
+    /// Wakes the timer before its time.
+    deadline_near: Arc<tokio::sync::Notify>,
     settings: watch::Sender<Arc<BrokerSettings>>,
     /// Held while settings are altered, from reading the old ones to publishing the new ones.
     altering: tokio::sync::Mutex<()>,
@@ -117,10 +120,14 @@ impl Broker {
         let opening =
             tokio::task::spawn_blocking(move || Storage::open(config.disk, storage_clock, config.storage));
         let (storage, recovery) = opening.await.expect("opening the storage does not panic")?;
-        let mut coordinator = Coordinator::default();
+        let mut coordinator = Coordinator {
+            groups: Groups::new(groups::config(&config.settings)),
+            ..Coordinator::default()
+        };
         for (StateKey(key), value) in storage.scan(Coordinator::KEY_PREFIX) {
             coordinator.replay(&(key, Some(value)))?;
         }
+        coordinator.groups.start(clock.now());
         let settings = settings::with_stored(&storage, &config.settings).await?;
         let broker = Arc::new(Self {
             cluster_id: cluster_id(&storage).await?,
@@ -128,11 +135,15 @@ impl Broker {
             clock,
             coordinator: Mutex::new(coordinator),
             rebalanced: watch::Sender::new(()),
+            waiters: groups::Waiters::default(),
+            deadline_near: Arc::default(),
             settings: watch::Sender::new(Arc::new(settings)),
             altering: tokio::sync::Mutex::default(),
             recovery,
             metrics: Metrics::default(),
         });
+        // They may have changed just before the end.
+        broker.topics_changed();
         groups::start_timer(&broker);
         Ok(broker)
     }
@@ -170,7 +181,9 @@ impl Broker {
 
     pub async fn create_topic(&self, topic: NewTopicSpec) -> Result<Arc<Topic>, TopicError> {
         self.storage.room().await;
-        Ok(self.storage.create_topic(topic)?.await?)
+        let topic = self.storage.create_topic(topic)?.await?;
+        self.topics_changed();
+        Ok(topic)
     }
 
     /// Deletes a topic, and what groups and open transactions know of it.
@@ -185,7 +198,9 @@ impl Broker {
             }
             self.storage.delete_topic(name)?
         };
-        Ok(deleted.await?)
+        deleted.await?;
+        self.topics_changed();
+        Ok(())
     }
 
     /// Gives a topic more partitions; the members of its groups share them anew.

@@ -23,7 +23,8 @@ pub use config::{
 pub use http::MonitorPort;
 pub use metrics::scrape;
 pub use millstream_broker_coordinator::{
-    Assignment, Claim, CommittedOffset, InitProducerError, InvalidTimeout, MAX_TRANSACTION_TIMEOUT_MS,
-    MemberId, MetadataTooLarge, TransactionError, TransactionState, TransactionVersion, UnknownMember,
+    Assignment, Caller, Claim, ClientInfo, CommittedOffset, GroupDescription, GroupError, GroupListing,
+    InitProducerError, InvalidTimeout, MAX_TRANSACTION_TIMEOUT_MS, MemberDescription, MemberId, MemberShare,
+    MetadataTooLarge, TransactionError, TransactionState, TransactionVersion, UnknownMember,
 };
 pub use net::{ListenError, ListenerConfig, ServerHandle, serve};

@@ -1,6 +1,6 @@
 //! The storage engine's errors as Kafka's. Exhaustive on purpose: a new error asks here what clients are told.
 
-use millstream_broker_coordinator::{InitProducerError, TransactionError};
+use millstream_broker_coordinator::{GroupError, InitProducerError, TransactionError};
 use millstream_broker_storage::{
     AppendError, CommitError, DeleteRecordsError, InvalidConfig, ProducerError, ReadError, TopicError,
     UnknownPartition, WriteError,
@@ -116,6 +116,9 @@ impl ToKafka for InitError {
 impl ToKafka for TransactionRequestError {
     fn code(&self) -> ErrorCode {
         match self {
+            // As in Kafka: clients of transactions know generations only.
+            Self::Group(GroupError::StaleEpoch { .. }) => ErrorCode::IllegalGeneration,
+            Self::Group(error) => error.code(),
             Self::Refused(error) => error.code(),
             Self::UnknownPartition(error) => error.code(),
             Self::Metadata(_) => ErrorCode::OffsetMetadataTooLarge,
@@ -164,6 +167,34 @@ impl ToKafka for AlterSettingsError {
             Self::Invalid(error) => error.code(),
             Self::Topics(error) => error.code(),
             Self::Write(error) => error.code(),
+        }
+    }
+}
+
+impl ToKafka for GroupError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::NoGroupId => ErrorCode::InvalidGroupId,
+            Self::InvalidSessionTimeout { .. } => ErrorCode::InvalidSessionTimeout,
+            Self::UnknownGroup { .. } | Self::OtherType { .. } => ErrorCode::GroupIdNotFound,
+            Self::UnknownMember { .. } => ErrorCode::UnknownMemberId,
+            Self::MemberIdRequired { .. } => ErrorCode::MemberIdRequired,
+            Self::FencedInstance { .. } => ErrorCode::FencedInstanceId,
+            Self::IllegalGeneration { .. } => ErrorCode::IllegalGeneration,
+            Self::InconsistentProtocol { .. } => ErrorCode::InconsistentGroupProtocol,
+            Self::RebalanceInProgress { .. } => ErrorCode::RebalanceInProgress,
+            Self::Full { .. } => ErrorCode::GroupMaxSizeReached,
+            Self::NotEmpty { .. } => ErrorCode::NonEmptyGroup,
+            Self::Subscribed { .. } => ErrorCode::GroupSubscribedToTopic,
+            Self::FencedEpoch { .. } => ErrorCode::FencedMemberEpoch,
+            Self::StaleEpoch { .. } => ErrorCode::StaleMemberEpoch,
+            Self::UnreleasedInstance { .. } => ErrorCode::UnreleasedInstanceId,
+            Self::UnsupportedAssignor { .. } => ErrorCode::UnsupportedAssignor,
+            Self::InvalidRegex { .. } => ErrorCode::InvalidRegularExpression,
+            Self::InvalidRequest { .. } => ErrorCode::InvalidRequest,
+            Self::UnsupportedVersion { .. } => ErrorCode::UnsupportedVersion,
+            // The client looks for the coordinator again, and finds it when it can write.
+            Self::NotStored => ErrorCode::CoordinatorNotAvailable,
         }
     }
 }

@@ -10,10 +10,14 @@ mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod alter_client_quotas;
 mod api_versions;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_topics;
+mod delete_groups;
 mod delete_topics;
 mod describe_client_quotas;
 mod describe_cluster;
+mod describe_groups;
 mod describe_producers;
 mod describe_transactions;
 mod end_txn;
@@ -22,12 +26,21 @@ mod features;
 mod fetch;
 mod find_coordinator;
 mod frame;
+mod groups;
+mod heartbeat;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod list_transactions;
 mod metadata;
 mod node;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod produce;
+mod sync_group;
 mod throttle;
 mod transactions;
 mod txn_offset_commit;
@@ -36,6 +49,7 @@ mod write_txn_markers;
 
 use std::{
     future::{Future, poll_fn},
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -46,12 +60,14 @@ use millstream_protocol::{
     frame::{FrameError, MAX_FRAME_BYTES, RequestPeek, SIZE_BYTES},
     messages::{
         AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterClientQuotasRequest, ApiKey,
-        ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeClientQuotasRequest,
-        DescribeClusterRequest, DescribeProducersRequest, DescribeTransactionsRequest, Encodable,
-        EndTxnRequest, FetchRequest, FindCoordinatorRequest, InitProducerIdRequest, ListOffsetsRequest,
-        ListTransactionsRequest, MalformedMessage, MetadataRequest, ProduceRequest, Request, RequestHeader,
-        ResponseHeader, StrBytes, TxnOffsetCommitRequest, UpdateFeaturesRequest, WriteTxnMarkersRequest,
-        decode,
+        ApiVersionsRequest, ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest, CreateTopicsRequest,
+        DeleteGroupsRequest, DeleteTopicsRequest, DescribeClientQuotasRequest, DescribeClusterRequest,
+        DescribeGroupsRequest, DescribeProducersRequest, DescribeTransactionsRequest, Encodable,
+        EndTxnRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest, InitProducerIdRequest,
+        JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest,
+        MalformedMessage, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
+        ProduceRequest, Request, RequestHeader, ResponseHeader, StrBytes, SyncGroupRequest,
+        TxnOffsetCommitRequest, UpdateFeaturesRequest, WriteTxnMarkersRequest, decode,
     },
 };
 use tokio::sync::oneshot;
@@ -74,7 +90,15 @@ const TABLE: &[Row] = &[
     Row::new::<FetchRequest>(4, 18).one_at_a_time(),
     Row::new::<ListOffsetsRequest>(1, 10),
     Row::new::<MetadataRequest>(0, 13),
+    Row::new::<OffsetCommitRequest>(2, 9),
+    Row::new::<OffsetFetchRequest>(1, 9),
     Row::new::<FindCoordinatorRequest>(0, 6),
+    Row::new::<JoinGroupRequest>(0, 9),
+    Row::new::<HeartbeatRequest>(0, 4),
+    Row::new::<LeaveGroupRequest>(0, 5),
+    Row::new::<SyncGroupRequest>(0, 5),
+    Row::new::<DescribeGroupsRequest>(0, 6),
+    Row::new::<ListGroupsRequest>(0, 5),
     Row::new::<ApiVersionsRequest>(0, 4),
     Row::new::<CreateTopicsRequest>(2, 7),
     Row::new::<DeleteTopicsRequest>(1, 6),
@@ -84,6 +108,8 @@ const TABLE: &[Row] = &[
     Row::new::<EndTxnRequest>(0, 5),
     Row::new::<WriteTxnMarkersRequest>(1, 1),
     Row::new::<TxnOffsetCommitRequest>(0, 5),
+    Row::new::<DeleteGroupsRequest>(0, 2),
+    Row::new::<OffsetDeleteRequest>(0, 0),
     Row::new::<DescribeClientQuotasRequest>(0, 1),
     Row::new::<AlterClientQuotasRequest>(0, 1),
     Row::new::<UpdateFeaturesRequest>(0, 2),
@@ -91,6 +117,8 @@ const TABLE: &[Row] = &[
     Row::new::<DescribeProducersRequest>(0, 0),
     Row::new::<DescribeTransactionsRequest>(0, 0),
     Row::new::<ListTransactionsRequest>(0, 2),
+    Row::new::<ConsumerGroupHeartbeatRequest>(0, 1),
+    Row::new::<ConsumerGroupDescribeRequest>(0, 1),
 ];
 
 /// What a request without records may have: names and numbers, even for many thousands of partitions, fit in.
@@ -159,7 +187,10 @@ struct Call {
     node: Arc<Node>,
     version: i16,
     correlation_id: i32,
+    /// What the client calls itself; empty if it does not.
     client_id: StrBytes,
+    /// Where it is.
+    peer: IpAddr,
 }
 
 impl Call {
@@ -218,14 +249,16 @@ impl RequestError {
 /// One connection, as the APIs see it.
 pub(crate) struct Session {
     node: Arc<Node>,
+    peer: IpAddr,
     /// Resolves when the last answer of an API that goes one at a time was written.
     last_turn: Option<oneshot::Receiver<()>>,
 }
 
 impl Session {
-    pub(crate) fn new(node: Arc<Node>) -> Self {
+    pub(crate) fn new(node: Arc<Node>, peer: IpAddr) -> Self {
         Self {
             node,
+            peer,
             last_turn: None,
         }
     }
@@ -273,6 +306,7 @@ impl Session {
             correlation_id: peek.correlation_id,
             // Not a part of the frame, which would be shared by it.
             client_id: StrBytes::from_string(client_id.to_string()),
+            peer: self.peer,
         };
         let mut cost = Cost {
             node: self.node.clone(),

@@ -13,7 +13,7 @@ use millstream_protocol::{
 };
 use millstream_types::{GroupId, Offset, TopicPartition, TransactionalId};
 
-use super::{Call, Handle, Reply, errors::ToKafka, transactions};
+use super::{Call, Handle, Reply, errors::ToKafka, groups::caller, transactions};
 
 /// From this version on, the group is added to the transaction by this request (KIP-890).
 const JOINS_SINCE: i16 = 5;
@@ -103,7 +103,12 @@ async fn commit(
     };
     let group = GroupId::new(request.group_id.as_str());
     call.node.storage().room().await;
-    let added = call.node.broker.add_offsets(claim, (group, offsets));
+    let member = caller(
+        &request.member_id,
+        request.group_instance_id.as_ref(),
+        request.generation_id,
+    );
+    let added = call.node.broker.add_offsets(claim, &member, (group, offsets));
     // Clients of every version take this code, and not PRODUCER_FENCED, for the end of an incarnation here.
     added.map_err(|error| transactions::fenced_before(0, 1, error.code()))
 }

@@ -7,7 +7,7 @@ use millstream_types::{
 };
 
 use super::*;
-use millstream_broker_coordinator::{Claim, CommittedOffset, TransactionError, TransactionVersion};
+use millstream_broker_coordinator::{Caller, Claim, CommittedOffset, TransactionError, TransactionVersion};
 
 struct Fixture {
     broker: Arc<Broker>,
@@ -123,7 +123,7 @@ async fn an_open_transaction_survives_a_crash_and_then_commits() {
         .await
         .unwrap();
     broker
-        .add_offsets(claim(&id(), producer), offsets)
+        .add_offsets(claim(&id(), producer), &Caller::outsider(), offsets)
         .unwrap()
         .await
         .unwrap();

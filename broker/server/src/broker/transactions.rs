@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use millstream_broker_coordinator::{
-    Claim, CommittedOffset, Decision, InitProducerError, MetadataTooLarge, Offsets, TransactionError,
-    TransactionState,
+    Caller, Claim, CommittedOffset, Decision, GroupError, InitProducerError, MetadataTooLarge, Offsets,
+    TransactionError, TransactionState,
 };
 use millstream_broker_storage::{
     AtomicGroup, CommitError, Marker, Outcome, StateKey, Ticket, UnknownPartition, WriteError,
@@ -24,6 +24,9 @@ pub enum InitError {
 /// Why a request within a transaction failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransactionRequestError {
+    /// The member is not, or no longer, one of the group.
+    #[error(transparent)]
+    Group(#[from] GroupError),
     #[error(transparent)]
     Refused(#[from] TransactionError),
     #[error(transparent)]
@@ -133,10 +136,11 @@ impl Broker {
         Ok(self.perform(&mut coordinator, decision)?.1)
     }
 
-    /// Adds offsets that the commit will commit.
+    /// Adds offsets that the commit will commit, in a member's name if the client knows it (KIP-447).
     pub fn add_offsets(
         &self,
         claim: Claim<'_>,
+        member: &Caller,
         (group, offsets): GroupOffsets,
     ) -> Result<Ticket<()>, TransactionRequestError> {
         Offsets::check(&offsets)?;
@@ -146,6 +150,7 @@ impl Broker {
         let decision = coordinator
             .transactions
             .add_offsets(claim, &group, offsets, now)?;
+        coordinator.groups.check_member(&group, member)?;
         Ok(self.perform(&mut coordinator, decision)?.1)
     }
 

@@ -66,7 +66,7 @@ impl Connection {
             frames: FrameReader::new(read, settings.max_request_bytes, node.requests.clone()),
             answers,
             in_flight: FuturesOrdered::new(),
-            session: Session::new(node),
+            session: Session::new(node, peer.ip()),
             idle_timeout: settings.connection_idle_timeout,
             muted_until: None,
         }

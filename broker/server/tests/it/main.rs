@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod client;
+mod consumer_groups;
 mod fetch;
+mod groups;
 mod hostile;
 mod metrics;
 mod quotas;
@@ -27,7 +29,7 @@ struct Server {
     broker: Arc<Broker>,
     handle: ServerHandle,
     shutdown: CancellationToken,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 fn on_a_free_port() -> ListenerConfig {
@@ -59,8 +61,20 @@ impl Server {
             broker,
             handle,
             shutdown,
-            _dir: dir,
+            dir,
         }
+    }
+
+    /// Stops, and starts again on the same data with the default settings.
+    async fn restart(&mut self) {
+        self.shutdown.cancel();
+        client::within(self.handle.closed()).await;
+        self.broker.close().await;
+        let config = BrokerConfig::in_dir(self.dir.path());
+        self.broker = Broker::open(config, Arc::new(SystemClock)).await.unwrap();
+        self.shutdown = CancellationToken::new();
+        let serving = serve(self.broker.clone(), on_a_free_port(), self.shutdown.clone());
+        self.handle = serving.await.unwrap();
     }
 
     async fn client(&self) -> Client {
