@@ -11,11 +11,8 @@ use millstream_protocol::{
 };
 use millstream_types::TopicName;
 
-use super::{Call, Handle, Node, Reply, errors::ToKafka};
+use super::{Call, Handle, Node, Reply, describe_configs, errors::ToKafka};
 
-/// Where a configuration value comes from, in Kafka's numbers.
-const SOURCE_TOPIC: i8 = 1;
-const SOURCE_DEFAULT: i8 = 5;
 /// One node keeps one copy.
 const REPLICATION_FACTOR: i16 = 1;
 /// The client leaves the choice to the broker (KIP-464).
@@ -88,10 +85,10 @@ async fn create(
             return Err(TopicError::Exists { topic: spec.name }.into());
         }
         let config = TopicConfig::parse(spec.config).map_err(TopicError::from)?;
-        return Ok(describe(spec.partitions, &config));
+        return Ok(describe(node, spec.partitions, &config));
     }
     let topic = node.broker.create_topic(spec).await?;
-    Ok(describe(topic.partitions, &topic.config).with_topic_id(topic.id))
+    Ok(describe(node, topic.partitions, &topic.config).with_topic_id(topic.id))
 }
 
 fn checked(node: &Node, topic: CreatableTopic) -> Result<NewTopicSpec, Refusal> {
@@ -157,22 +154,22 @@ fn assigned_partitions(topic: &CreatableTopic) -> Result<i32, Refusal> {
     ))
 }
 
-fn describe(partitions: i32, config: &TopicConfig) -> CreatableTopicResult {
-    let entry = |key: &str| {
-        let source = if config.as_set().contains_key(key) {
-            SOURCE_TOPIC
-        } else {
-            SOURCE_DEFAULT
-        };
-        let text = |text: &str| StrBytes::from_string(text.to_owned());
+fn describe(node: &Node, partitions: i32, config: &TopicConfig) -> CreatableTopicResult {
+    let entries = describe_configs::of_topic_config(config, &node.settings());
+    let configs = entries.into_iter().map(|entry| {
+        let (source, _, value) = entry
+            .values
+            .into_iter()
+            .next()
+            .expect("a topic's key has a value");
         CreatableTopicConfigs::default()
-            .with_name(text(key))
-            .with_value(config.get(key).map(text))
+            .with_name(StrBytes::from_static_str(entry.name))
+            .with_value(Some(StrBytes::from_string(value)))
             .with_config_source(source)
-    };
+    });
     CreatableTopicResult::default()
         .with_error_message(None)
         .with_num_partitions(partitions)
         .with_replication_factor(REPLICATION_FACTOR)
-        .with_configs(Some(TopicConfig::defaults().map(|(key, _)| entry(key)).collect()))
+        .with_configs(Some(configs.collect()))
 }

@@ -14,12 +14,33 @@ impl Handle for DeleteTopicsRequest {
             .topic_names
             .into_iter()
             .map(|name| DeleteTopicState::default().with_name(Some(name)));
+        let enabled = call.node.settings().delete_topics;
         let mut responses = Vec::new();
         for wanted in by_name.chain(self.topics) {
-            responses.push(delete(&call.node, wanted).await);
+            responses.push(if enabled {
+                delete(&call.node, wanted).await
+            } else {
+                disabled(call.version, wanted)
+            });
         }
         Reply::Now(DeleteTopicsResponse::default().with_responses(responses))
     }
+}
+
+/// From this version on, there is a code for it.
+const DISABLED_SINCE: i16 = 3;
+
+/// `delete.topic.enable` says no.
+fn disabled(version: i16, wanted: DeleteTopicState) -> DeletableTopicResult {
+    let code = if version < DISABLED_SINCE {
+        ErrorCode::InvalidRequest
+    } else {
+        ErrorCode::TopicDeletionDisabled
+    };
+    DeletableTopicResult::default()
+        .with_name(wanted.name)
+        .with_topic_id(wanted.topic_id)
+        .with_error_code(code.code())
 }
 
 async fn delete(node: &Node, wanted: DeleteTopicState) -> DeletableTopicResult {

@@ -6,19 +6,27 @@
 //!
 //! Deliberately absent: see `docs/kafka-protocol.md`, which has every row and why others are not there.
 
+mod acls;
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod alter_client_quotas;
+mod alter_configs;
 mod api_versions;
+mod configs;
 mod consumer_group_describe;
 mod consumer_group_heartbeat;
+mod create_partitions;
 mod create_topics;
 mod delete_groups;
+mod delete_records;
 mod delete_topics;
 mod describe_client_quotas;
 mod describe_cluster;
+mod describe_configs;
 mod describe_groups;
+mod describe_log_dirs;
 mod describe_producers;
+mod describe_topic_partitions;
 mod describe_transactions;
 mod end_txn;
 mod errors;
@@ -28,9 +36,11 @@ mod find_coordinator;
 mod frame;
 mod groups;
 mod heartbeat;
+mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
+mod list_config_resources;
 mod list_groups;
 mod list_offsets;
 mod list_transactions;
@@ -39,7 +49,11 @@ mod node;
 mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
+mod offset_for_leader_epoch;
 mod produce;
+mod refusal;
+mod replicas;
+mod sasl;
 mod sync_group;
 mod throttle;
 mod transactions;
@@ -59,14 +73,20 @@ use futures::future::{BoxFuture, FutureExt, ready};
 use millstream_protocol::{
     frame::{FrameError, MAX_FRAME_BYTES, RequestPeek, SIZE_BYTES},
     messages::{
-        AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterClientQuotasRequest, ApiKey,
-        ApiVersionsRequest, ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest, CreateTopicsRequest,
-        DeleteGroupsRequest, DeleteTopicsRequest, DescribeClientQuotasRequest, DescribeClusterRequest,
-        DescribeGroupsRequest, DescribeProducersRequest, DescribeTransactionsRequest, Encodable,
-        EndTxnRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest, InitProducerIdRequest,
-        JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest,
-        MalformedMessage, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
-        ProduceRequest, Request, RequestHeader, ResponseHeader, StrBytes, SyncGroupRequest,
+        AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterClientQuotasRequest, AlterConfigsRequest,
+        AlterPartitionReassignmentsRequest, AlterReplicaLogDirsRequest, AlterUserScramCredentialsRequest,
+        ApiKey, ApiVersionsRequest, ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest,
+        CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteAclsRequest,
+        DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeAclsRequest,
+        DescribeClientQuotasRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest,
+        DescribeLogDirsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
+        DescribeTransactionsRequest, DescribeUserScramCredentialsRequest, ElectLeadersRequest, Encodable,
+        EndTxnRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
+        IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
+        ListConfigResourcesRequest, ListGroupsRequest, ListOffsetsRequest, ListPartitionReassignmentsRequest,
+        ListTransactionsRequest, MalformedMessage, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
+        OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, Request, RequestHeader,
+        ResponseHeader, SaslAuthenticateRequest, SaslHandshakeRequest, StrBytes, SyncGroupRequest,
         TxnOffsetCommitRequest, UpdateFeaturesRequest, WriteTxnMarkersRequest, decode,
     },
 };
@@ -99,19 +119,37 @@ const TABLE: &[Row] = &[
     Row::new::<SyncGroupRequest>(0, 5),
     Row::new::<DescribeGroupsRequest>(0, 6),
     Row::new::<ListGroupsRequest>(0, 5),
+    Row::new::<SaslHandshakeRequest>(0, 1),
     Row::new::<ApiVersionsRequest>(0, 4),
     Row::new::<CreateTopicsRequest>(2, 7),
     Row::new::<DeleteTopicsRequest>(1, 6),
+    Row::new::<DeleteRecordsRequest>(0, 2),
     Row::new::<InitProducerIdRequest>(0, 5),
+    Row::new::<OffsetForLeaderEpochRequest>(2, 4),
     Row::new::<AddPartitionsToTxnRequest>(0, 5),
     Row::new::<AddOffsetsToTxnRequest>(0, 4),
     Row::new::<EndTxnRequest>(0, 5),
     Row::new::<WriteTxnMarkersRequest>(1, 1),
     Row::new::<TxnOffsetCommitRequest>(0, 5),
+    Row::new::<DescribeAclsRequest>(1, 3),
+    Row::new::<CreateAclsRequest>(1, 3),
+    Row::new::<DeleteAclsRequest>(1, 3),
+    Row::new::<DescribeConfigsRequest>(1, 4),
+    Row::new::<AlterConfigsRequest>(0, 2),
+    Row::new::<AlterReplicaLogDirsRequest>(1, 2),
+    Row::new::<DescribeLogDirsRequest>(1, 4),
+    Row::new::<SaslAuthenticateRequest>(0, 2),
+    Row::new::<CreatePartitionsRequest>(0, 3),
     Row::new::<DeleteGroupsRequest>(0, 2),
+    Row::new::<ElectLeadersRequest>(0, 2),
+    Row::new::<IncrementalAlterConfigsRequest>(0, 1),
+    Row::new::<AlterPartitionReassignmentsRequest>(0, 1),
+    Row::new::<ListPartitionReassignmentsRequest>(0, 0),
     Row::new::<OffsetDeleteRequest>(0, 0),
     Row::new::<DescribeClientQuotasRequest>(0, 1),
     Row::new::<AlterClientQuotasRequest>(0, 1),
+    Row::new::<DescribeUserScramCredentialsRequest>(0, 0),
+    Row::new::<AlterUserScramCredentialsRequest>(0, 0),
     Row::new::<UpdateFeaturesRequest>(0, 2),
     Row::new::<DescribeClusterRequest>(0, 2),
     Row::new::<DescribeProducersRequest>(0, 0),
@@ -119,6 +157,8 @@ const TABLE: &[Row] = &[
     Row::new::<ListTransactionsRequest>(0, 2),
     Row::new::<ConsumerGroupHeartbeatRequest>(0, 1),
     Row::new::<ConsumerGroupDescribeRequest>(0, 1),
+    Row::new::<ListConfigResourcesRequest>(0, 1),
+    Row::new::<DescribeTopicPartitionsRequest>(0, 0),
 ];
 
 /// What a request without records may have: names and numbers, even for many thousands of partitions, fit in.

@@ -45,6 +45,11 @@ impl Broker {
         self.store(after).await.map_err(E::from)
     }
 
+    /// While it is held, nobody else alters a configuration.
+    pub(crate) async fn alter_alone(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.altering.lock().await
+    }
+
     async fn store(&self, settings: BrokerSettings) -> Result<(), AlterSettingsError> {
         self.storage.room().await;
         let value = serde_json::to_vec(settings.dynamic()).expect("two maps of strings are always JSON");

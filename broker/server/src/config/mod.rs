@@ -6,21 +6,19 @@
 //!
 //! Deliberately absent: listeners with TLS or SASL, which are refused by name until they are built.
 
-#[allow(dead_code, reason = "DescribeConfigs, which follows, shows the rest")]
 mod keys;
-#[allow(dead_code, reason = "DescribeConfigs, which follows, shows the rest")]
 mod kind;
 mod listeners;
 mod properties;
 mod settings;
 #[cfg(test)]
 mod tests;
-#[allow(dead_code, reason = "DescribeConfigs, which follows, shows the rest")]
 mod topic_keys;
 
 use std::collections::BTreeMap;
 
 pub(crate) use keys::{KEYS, Key};
+pub(crate) use kind::ConfigType;
 pub use listeners::Endpoint;
 pub use properties::{InvalidProperties, read_properties};
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,7 @@
 //! The port over a real socket, spoken to in raw protocol messages.
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod admin;
 mod client;
 mod consumer_groups;
 mod fetch;
