@@ -50,20 +50,27 @@ impl Handle for MetadataRequest {
     }
 }
 
-/// One topic, by its name or, if there is none, by its id.
+/// One topic, by its id or, if there is none, by its name. The Java client gives an empty name beside an id.
 async fn find(node: &Node, wanted: MetadataRequestTopic, may_create: bool) -> MetadataResponseTopic {
+    if wanted.name.is_none() || !wanted.topic_id.is_nil() {
+        let topics = node.storage().topics();
+        let found = topics.iter().find(|topic| topic.id == wanted.topic_id);
+        let unknown = || {
+            MetadataResponseTopic::default()
+                .with_error_code(ErrorCode::UnknownTopicId.code())
+                .with_name(None)
+                .with_topic_id(wanted.topic_id)
+        };
+        return found.map_or_else(unknown, |topic| describe(topic));
+    }
     let refused = |code: ErrorCode| {
         MetadataResponseTopic::default()
             .with_error_code(code.code())
             .with_name(wanted.name.clone())
             .with_topic_id(wanted.topic_id)
     };
-    let Some(name) = &wanted.name else {
-        let topics = node.storage().topics();
-        let found = topics.iter().find(|topic| topic.id == wanted.topic_id);
-        return found.map_or_else(|| refused(ErrorCode::UnknownTopicId), |topic| describe(topic));
-    };
-    let Ok(name) = TopicName::new(name.as_str()) else {
+    let name = wanted.name.as_ref().map_or("", |name| name.as_str());
+    let Ok(name) = TopicName::new(name) else {
         return refused(ErrorCode::InvalidTopicException);
     };
     if let Some(topic) = node.storage().topic(&name) {

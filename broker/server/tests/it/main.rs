@@ -12,6 +12,7 @@ mod quotas;
 mod records;
 mod topics;
 mod transactions;
+mod vectors;
 
 use std::sync::Arc;
 
