@@ -69,10 +69,17 @@ impl Vector {
     }
 }
 
-/// Those that the message crate knows: clients may be newer than it.
-fn known_vectors() -> Vec<Vector> {
+/// Those that a client would send to this server: some clients are newer than it.
+async fn served_vectors(server: &Server) -> Vec<Vector> {
+    let mut client = server.client().await;
+    let versions = client.ask(&ApiVersionsRequest::default(), 0).await;
     let mut vectors = vectors();
-    vectors.retain(|vector| vector.version <= vector.key.valid_versions().max);
+    vectors.retain(|vector| {
+        let mut rows = versions.api_keys.iter();
+        rows.find(|row| row.api_key == vector.key as i16)
+            .is_some_and(|row| (row.min_version..=row.max_version).contains(&vector.version))
+    });
+    assert!(vectors.len() > 20, "only {} are for this server", vectors.len());
     vectors
 }
 
@@ -106,17 +113,22 @@ fn bytes_of(hex: &str) -> Bytes {
         .into()
 }
 
-#[test]
-fn every_captured_request_is_understood_and_written_the_same() {
-    for vector in known_vectors() {
+#[tokio::test]
+async fn captured_requests_are_understood_and_written_the_same() {
+    let server = Server::start().await;
+    let mut different = Vec::new();
+    for vector in served_vectors(&server).await {
         let (header, _) = vector.header();
         let mut written = BytesMut::new();
         header
             .encode(&mut written, vector.key.request_header_version(vector.version))
             .unwrap();
         vector.request().encode(&mut written, vector.version).unwrap();
-        assert_eq!(written.freeze(), vector.frame, "{}", vector.name);
+        if written != vector.frame {
+            different.push(vector.name);
+        }
     }
+    assert!(different.is_empty(), "written differently: {different:?}");
 }
 
 #[tokio::test]
@@ -145,17 +157,7 @@ async fn every_api_has_a_captured_request_or_a_reason() {
 #[tokio::test]
 async fn captured_requests_are_answered() {
     let server = Server::start().await;
-    let versions = server.client().await.ask(&ApiVersionsRequest::default(), 0).await;
-    let mut answered = 0;
-    for vector in vectors() {
-        let row = versions
-            .api_keys
-            .iter()
-            .find(|row| row.api_key == vector.key as i16);
-        if !row.is_some_and(|row| (row.min_version..=row.max_version).contains(&vector.version)) {
-            // A client would not have sent it to this server.
-            continue;
-        }
+    for vector in served_vectors(&server).await {
         let mut client = server.client().await;
         let mut framed = BytesMut::new();
         framed.put_i32(i32::try_from(vector.frame.len()).unwrap());
@@ -176,10 +178,5 @@ async fn captured_requests_are_answered() {
             vector.name
         );
         client.ask(&ListOffsetsRequest::default(), 1).await;
-        answered += 1;
     }
-    assert!(
-        answered > 20,
-        "only {answered} of the captured requests are for this server"
-    );
 }
