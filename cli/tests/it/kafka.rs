@@ -1,8 +1,14 @@
 //! A Kafka client of a few lines, for what no command does.
 
-use bytes::BytesMut;
-use millstream_protocol::messages::{Encodable, Request, RequestHeader, StrBytes};
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+use bytes::{Bytes, BytesMut};
+use millstream_protocol::messages::{
+    Encodable, HeaderVersion, Request, RequestHeader, ResponseHeader, StrBytes, decode,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 
 use crate::support::DEADLINE;
 
@@ -25,5 +31,18 @@ impl Kafka {
         let length = u32::try_from(frame.len() - 4).unwrap();
         frame[..4].copy_from_slice(&length.to_be_bytes());
         self.0.write_all(&frame).await.unwrap();
+    }
+
+    pub(crate) async fn call<R: Request>(&mut self, request: &R, version: i16) -> R::Response {
+        self.send(request, version).await;
+        let read = async {
+            let length = self.0.read_u32().await.unwrap();
+            let mut frame = vec![0; length as usize];
+            self.0.read_exact(&mut frame).await.unwrap();
+            Bytes::from(frame)
+        };
+        let mut answer = timeout(DEADLINE, read).await.unwrap();
+        let _: ResponseHeader = decode(&mut answer, R::Response::header_version(version)).unwrap();
+        decode(&mut answer, version).unwrap()
     }
 }

@@ -4,6 +4,7 @@
 mod disk_full;
 mod dlq;
 mod failures;
+mod groups;
 mod kafka;
 mod monitoring;
 mod offsets;
@@ -11,5 +12,6 @@ mod pipelines;
 mod stop;
 mod support;
 mod topics;
+mod transactions;
 mod usage;
 mod verify;

@@ -65,6 +65,7 @@ pub(crate) mod name {
     pub(crate) const QUEUED_BYTES: &str = "millstream_storage_queued_bytes";
     pub(crate) const OFFLINE: &str = "millstream_storage_offline_partitions";
     pub(crate) const UNCLEANABLE: &str = "millstream_storage_uncleanable_partitions";
+    pub(crate) const GROUP_MEMBERS: &str = "kafka_consumergroup_members";
     pub(crate) const GROUP_OFFSET: &str = "kafka_consumergroup_current_offset";
     pub(crate) const GROUP_LAG: &str = "kafka_consumergroup_lag";
     pub(crate) const GROUP_LAG_SECONDS: &str = "kafka_consumergroup_group_lag_seconds";

@@ -2,6 +2,7 @@
 
 use std::{fmt, fmt::Error, sync::Arc};
 
+use millstream_broker_coordinator::GroupListing;
 use millstream_types::TopicPartition;
 use prometheus_client::{
     collector::Collector,
@@ -12,6 +13,9 @@ use prometheus_client::{
 
 use super::{name, process::Process, storage};
 use crate::Broker;
+
+/// The type of groups whose assignments the broker makes.
+const CONSUMER: &str = "consumer";
 
 /// Everything at this moment. Reads the log for the lag of groups: not for a thread that must not wait.
 pub fn scrape(broker: &Arc<Broker>) -> String {
@@ -124,6 +128,7 @@ impl State {
     }
 
     fn groups(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        page.gauges(name::GROUP_MEMBERS, "Members of a group", self.members())?;
         let lags = self.0.metrics().lags.read(&self.0);
         let labels = |group: &'static str| {
             lags.iter().map(move |lag| {
@@ -146,6 +151,21 @@ impl State {
             "The age of the next record that a group will read; 0 when it has read all",
             labels("group").map(|(labels, lag)| (labels, lag.seconds)),
         )
+    }
+}
+
+impl State {
+    fn members(&self) -> Vec<([(&'static str, String); 1], i64)> {
+        let count = |listed: &GroupListing| match listed.group_type {
+            CONSUMER => Some(self.0.describe_consumer_group(&listed.group).ok()?.members.len()),
+            _ => Some(self.0.describe_group(&listed.group).ok()?.members.len()),
+        };
+        let groups = self.0.list_groups();
+        // One that was deleted a moment ago is none any more.
+        let counted = groups.iter().filter_map(|listed| Some((listed, count(listed)?)));
+        counted
+            .map(|(listed, members)| ([("consumergroup", listed.group.to_string())], members as i64))
+            .collect()
     }
 }
 
