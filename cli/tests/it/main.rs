@@ -1,6 +1,7 @@
 //! The built binary, as people and scripts use it: arguments in; stdout, stderr and exit code out.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod admin;
 mod disk_full;
 mod dlq;
 mod failures;
