@@ -19,6 +19,8 @@ pub(crate) struct Scanner {
     position: u64,
     /// What was read, beginning at `position`.
     ahead: Bytes,
+    /// An earlier buffer that nobody looks at any more: fresh memory costs as much as reading it full.
+    spare: Vec<u8>,
     ended: Ended,
 }
 
@@ -45,6 +47,7 @@ impl Scanner {
             wal,
             position: FILE_HEADER_BYTES as u64,
             ahead: Bytes::new(),
+            spare: Vec::new(),
             ended: Ended::NotYet,
         }
     }
@@ -116,12 +119,17 @@ impl Scanner {
         if self.ahead.len() >= len {
             return Ok(true);
         }
-        let mut buffer = Vec::with_capacity(len.max(CHUNK_BYTES));
+        let mut buffer = std::mem::take(&mut self.spare);
+        buffer.clear();
+        buffer.reserve(len.max(CHUNK_BYTES));
         buffer.extend_from_slice(&self.ahead);
         let from = self.position + buffer.len() as u64;
         let want = len.max(CHUNK_BYTES) - buffer.len();
         self.wal.file.read_at(&mut buffer, from, want)?;
-        self.ahead = buffer.into();
+        let read = std::mem::replace(&mut self.ahead, buffer.into());
+        if read.is_unique() {
+            self.spare = read.into();
+        }
         Ok(self.ahead.len() >= len)
     }
 }
