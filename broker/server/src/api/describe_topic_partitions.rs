@@ -99,4 +99,7 @@ fn partition(index: i32) -> DescribeTopicPartitionsResponsePartition {
         .with_leader_epoch(LEADER_EPOCH)
         .with_replica_nodes(vec![Node::ID])
         .with_isr_nodes(vec![Node::ID])
+        // Null is allowed, but the Java client does not expect it.
+        .with_eligible_leader_replicas(Some(Vec::new()))
+        .with_last_known_elr(Some(Vec::new()))
 }
