@@ -490,6 +490,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_page_in_the_docs_has_every_row() {
+        let page = include_str!("../../../../docs/kafka-protocol.md");
+        let of_page: Vec<_> = page
+            .lines()
+            .filter_map(|line| {
+                line.strip_prefix("| ")?
+                    .split(" | ")
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+                    .into()
+            })
+            .filter(|cells: &Vec<String>| cells[0].parse::<i16>().is_ok())
+            .map(|cells| (cells[0].clone(), cells[2].clone()))
+            .collect();
+        let of_table: Vec<_> = TABLE
+            .iter()
+            .map(|row| (row.key.to_string(), format!("{}-{}", row.min, row.max)))
+            .collect();
+        assert_eq!(of_page, of_table);
+    }
+
+    #[test]
     fn rows_are_in_order_and_within_what_the_message_crate_speaks() {
         assert!(TABLE.is_sorted_by_key(|row| row.key));
         for row in TABLE {
