@@ -182,7 +182,10 @@ pub(super) fn start_timer(broker: &Arc<Broker>) {
 }
 
 async fn run_timer(broker: Weak<Broker>) {
-    let mut offsets_checked: Option<Timestamp> = None;
+    // As in Kafka the first check comes after the first interval: groups that were just left keep their generation.
+    let Some(mut offsets_checked) = broker.upgrade().map(|broker| broker.clock().now()) else {
+        return;
+    };
     loop {
         let Some(broker) = broker.upgrade() else { return };
         let next = broker.expire_members();
@@ -196,9 +199,9 @@ async fn run_timer(broker: Weak<Broker>) {
         }
         let now = broker.clock().now();
         let every_ms = broker.settings().offsets_retention_check_ms;
-        if offsets_checked.is_none_or(|last| now.0.saturating_sub(last.0) >= every_ms) {
+        if now.0.saturating_sub(offsets_checked.0) >= every_ms {
             broker.expire_offsets();
-            offsets_checked = Some(now);
+            offsets_checked = now;
         }
         let until_next = next.map_or(TICK, |at| {
             Duration::from_millis(u64::try_from(at.0.saturating_sub(now.0)).unwrap_or(0))
