@@ -58,6 +58,10 @@ bench-pipeline:
 faults minutes="5":
     . tests/e2e/clients.sh && MILLSTREAM_FAULTS_MINUTES={{minutes}} cargo test -p millstream-tests-faults -- --nocapture --test-threads 1
 
+# the broker and many clients under a virtual clock, so many seeds
+sim seeds="1000":
+    SIM_SEEDS={{seeds}} cargo test -p millstream-tests-sim -- --nocapture
+
 # fuzz one target for a minute (needs nightly and cargo-fuzz)
 fuzz target:
     cargo +nightly fuzz run --fuzz-dir tests/fuzz {{target}} -- -max_total_time=60

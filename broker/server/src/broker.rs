@@ -31,7 +31,7 @@ use std::{
 use bytes::Bytes;
 use millstream_broker_coordinator::{Coordinator, CorruptRecord, Decision, Groups};
 use millstream_broker_storage::{
-    AtomicGroup, CommitError, Disk, Marker, NewTopicSpec, RealDisk, Recovery, StateKey, Storage,
+    AtomicGroup, CommitError, Disk, Drive, Marker, NewTopicSpec, RealDisk, Recovery, StateKey, Storage,
     StorageConfig, Ticket, Topic, TopicError, WriteError,
 };
 use millstream_types::{Clock, TopicName};
@@ -116,6 +116,7 @@ impl Broker {
     /// starts its timer.
     pub async fn open(mut config: BrokerConfig, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
         config.storage.producer_id_expiration_ms = config.settings.producer_id_expiration_ms;
+        let drive = config.storage.drive;
         let storage_clock = clock.clone();
         let opening =
             tokio::task::spawn_blocking(move || Storage::open(config.disk, storage_clock, config.storage));
@@ -128,9 +129,11 @@ impl Broker {
             coordinator.replay(&(key, Some(value)))?;
         }
         coordinator.groups.start(clock.now());
-        let settings = settings::with_stored(&storage, &config.settings).await?;
+        let stored = settings::with_stored(&storage, &config.settings);
+        let settings = driven(&storage, drive, stored).await?;
+        let cluster_id = driven(&storage, drive, cluster_id(&storage)).await?;
         let broker = Arc::new(Self {
-            cluster_id: cluster_id(&storage).await?,
+            cluster_id,
             storage,
             clock,
             coordinator: Mutex::new(coordinator),
@@ -263,13 +266,31 @@ fn marker(marker: millstream_broker_coordinator::Marker) -> Marker {
     }
 }
 
+/// Work on a storage that nobody else can drive yet.
+async fn driven<T>(storage: &Storage, drive: Drive, work: impl Future<Output = T>) -> T {
+    if drive == Drive::Threads {
+        return work.await;
+    }
+    let steps = async {
+        loop {
+            storage.step();
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        done = work => done,
+        never = steps => never,
+    }
+}
+
 async fn cluster_id(storage: &Storage) -> Result<Uuid, WriteError> {
     let key = StateKey(Bytes::from_static(CLUSTER_ID_KEY));
     let stored = storage.get(&key).and_then(|id| Uuid::from_slice(&id).ok());
     if let Some(id) = stored {
         return Ok(id);
     }
-    let id = Uuid::new_v4();
+    let id = storage.new_id();
     let value = Bytes::copy_from_slice(id.as_bytes());
     storage.put(key, Some(value)).map_err(only_write)?.await?;
     Ok(id)

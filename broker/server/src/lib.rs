@@ -8,6 +8,7 @@ mod broker;
 mod budget;
 mod config;
 mod http;
+mod loopback;
 mod metrics;
 mod net;
 mod quotas;
@@ -21,6 +22,7 @@ pub use config::{
     InvalidSetting, InvalidSettings, read_properties,
 };
 pub use http::MonitorPort;
+pub use loopback::{Closed, Loopback, LoopbackAnswer, LoopbackConnection};
 pub use metrics::scrape;
 pub use millstream_broker_coordinator::{
     Assignment, Caller, Claim, ClientInfo, CommittedOffset, GroupDescription, GroupError, GroupListing,

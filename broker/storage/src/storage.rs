@@ -103,9 +103,13 @@ impl Storage {
         entry.map(|entry| entry.topic.clone())
     }
 
+    /// A random id for anything; a simulation gets the same ones again for the same [`StorageConfig::seed`].
+    pub fn new_id(&self) -> Uuid {
+        uuid::Builder::from_random_bytes(lock(&self.engine().random).random()).into_uuid()
+    }
+
     pub fn create_topic(&self, spec: NewTopicSpec) -> Result<Ticket<Arc<Topic>>, TopicError> {
-        let id = uuid::Builder::from_random_bytes(lock(&self.engine().random).random()).into_uuid();
-        self.engine().create_topic(spec, id)
+        self.engine().create_topic(spec, self.new_id())
     }
 
     /// Its records are gone for readers when the ticket resolves, its files a little later.

@@ -6,7 +6,6 @@ use millstream_protocol::messages::{
     consumer_group_heartbeat_response::{Assignment, TopicPartitions},
 };
 use tracing::debug;
-use uuid::Uuid;
 
 use super::{
     Call, Handle, Reply,
@@ -39,7 +38,7 @@ fn request(request: ConsumerGroupHeartbeatRequest, call: &Call) -> ConsumerHeart
         .map(|topics| topics.iter().map(|topic| topic.to_string()).collect());
     let mut member = request.member_id.to_string();
     if call.version < OWN_ID_SINCE && member.is_empty() && request.member_epoch == JOIN {
-        member = Uuid::new_v4().to_string();
+        member = call.node.storage().new_id().to_string();
     }
     ConsumerHeartbeat {
         member,

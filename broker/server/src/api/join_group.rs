@@ -8,7 +8,6 @@ use millstream_protocol::{
     },
 };
 use tracing::debug;
-use uuid::Uuid;
 
 use super::{
     Call, Handle, Reply,
@@ -59,7 +58,7 @@ fn request(request: JoinGroupRequest, call: &Call) -> JoinRequest {
     JoinRequest {
         group: group_id(&request.group_id),
         member: request.member_id.to_string(),
-        new_member: format!("{name}-{}", Uuid::new_v4()),
+        new_member: format!("{name}-{}", call.node.storage().new_id()),
         instance,
         client: client(call),
         session_timeout_ms: request.session_timeout_ms,

@@ -161,6 +161,11 @@ const TABLE: &[Row] = &[
     Row::new::<DescribeTopicPartitionsRequest>(0, 0),
 ];
 
+/// Key, lowest and highest version of every row.
+pub(crate) fn versions() -> impl Iterator<Item = (i16, i16, i16)> {
+    TABLE.iter().map(|row| (row.key, row.min, row.max))
+}
+
 /// What a request without records may have: names and numbers, even for many thousands of partitions, fit in.
 const MAX_REQUEST_BYTES: usize = 8 << 20;
 

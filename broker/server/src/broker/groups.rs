@@ -18,7 +18,6 @@ use millstream_broker_storage::{CommitError, Topic, UnknownTopic, WriteError};
 use millstream_types::{GroupId, Timestamp, TopicName};
 use tokio::sync::watch;
 use tracing::warn;
-use uuid::Uuid;
 
 use super::{Broker, only_write};
 use crate::BrokerSettings;
@@ -57,7 +56,7 @@ impl Broker {
         session_timeout: Duration,
     ) -> Result<Joined, JoinError> {
         self.storage().room().await;
-        let member = Uuid::new_v4().to_string();
+        let member = self.storage().new_id().to_string();
         let (assignment, ticket) = {
             let mut coordinator = self.lock();
             let Some(found) = self.storage().topic(topic) else {
