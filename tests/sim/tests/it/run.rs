@@ -175,7 +175,11 @@ impl Run {
             self.begin(name, |wire| produce(wire, ledger, "plain", PARTITIONS));
         }
         let ledger = self.ledger.clone();
-        self.begin("feeder", |wire| produce(wire, ledger, "in", PARTITIONS));
+        let world = self.world.clone();
+        self.begin("feeder", |wire| async move {
+            produce(wire, ledger, "in", PARTITIONS).await;
+            world.fed.set(true);
+        });
         for twin in ["both-a", "both-b"] {
             let outcomes = self.outcomes.clone();
             self.begin(twin, |wire| transact(wire, outcomes, "both", "both", PARTITIONS));

@@ -36,6 +36,8 @@ pub(crate) struct World {
     trace: RefCell<Vec<String>>,
     /// Clients finish what they have begun, and begin nothing new.
     pub(crate) finishing: Cell<bool>,
+    /// Nothing more comes to be copied.
+    pub(crate) fed: Cell<bool>,
 }
 
 impl World {
@@ -47,6 +49,7 @@ impl World {
             events: RefCell::default(),
             trace: RefCell::default(),
             finishing: Cell::new(false),
+            fed: Cell::new(false),
         })
     }
 

@@ -52,9 +52,10 @@ impl Copier<'_> {
         self.ledger.fetched(GROUP, self.partition, next);
         let mut sequence = 0;
         loop {
+            let is_last = self.wire.world().fed.get();
             let fetched = fetch(&self.wire, (self.from, self.partition), next, 300).await?;
             if fetched.records.is_empty() {
-                if self.wire.finishing() && fetched.high_watermark == next {
+                if is_last && fetched.high_watermark == next {
                     return Ok(());
                 }
                 continue;
