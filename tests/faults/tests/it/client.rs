@@ -122,6 +122,14 @@ impl Client {
     }
 
     pub(crate) fn high_watermarks(&mut self, topic: &str, partitions: i32) -> Vec<i64> {
+        self.ends(topic, partitions, 0)
+    }
+
+    pub(crate) fn last_stable_offsets(&mut self, topic: &str, partitions: i32) -> Vec<i64> {
+        self.ends(topic, partitions, 1)
+    }
+
+    fn ends(&mut self, topic: &str, partitions: i32, isolation: i8) -> Vec<i64> {
         let partition = |index| {
             ListOffsetsPartition::default()
                 .with_partition_index(index)
@@ -130,7 +138,9 @@ impl Client {
         let topic = ListOffsetsTopic::default()
             .with_name(topic_name(topic))
             .with_partitions((0..partitions).map(partition).collect());
-        let request = ListOffsetsRequest::default().with_topics(vec![topic]);
+        let request = ListOffsetsRequest::default()
+            .with_isolation_level(isolation)
+            .with_topics(vec![topic]);
         let answer = self.ask(&request, 7);
         let mut found: Vec<_> = answer.topics[0].partitions.iter().collect();
         found.sort_by_key(|partition| partition.partition_index);

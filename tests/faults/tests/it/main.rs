@@ -23,3 +23,4 @@ mod load;
 mod machine;
 mod power;
 mod stop;
+mod transactions;
