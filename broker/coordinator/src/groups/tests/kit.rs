@@ -1,5 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 
+use bytes::Bytes;
+
 use crate::{Coordinator, Put};
 
 use super::*;
