@@ -1,0 +1,1 @@
+//! What the schema registry decides: subjects, versions, ids, configuration, modes, as a pure state machine.
