@@ -8,6 +8,7 @@ mod group;
 mod offset;
 mod producer;
 mod record;
+mod schema;
 mod topic;
 mod unit;
 
@@ -16,5 +17,6 @@ pub use group::{GroupId, TransactionalId};
 pub use offset::Offset;
 pub use producer::{Producer, ProducerEpoch, ProducerId};
 pub use record::{Header, Record};
+pub use schema::{InvalidSubject, SchemaId, Subject};
 pub use topic::{InvalidTopicName, TopicName, TopicPartition};
 pub use unit::{ByteSize, HumanDuration, InvalidUnit};
