@@ -1,1 +1,18 @@
-//! What the schema registry decides: subjects, versions, ids, configuration, modes, as a pure state machine.
+//! What the schema registry decides, without a log, a clock or a socket.
+//!
+//! [`State`] is what the records of `_schemas` add up to; its methods answer questions, and decide what is written for a
+//! request (`decide/`). [`record`] is the format of the topic, [`model`] what schemas carry, [`Refusal`] why not.
+
+mod base64;
+mod decide;
+mod json;
+pub mod model;
+pub mod record;
+mod refusal;
+mod state;
+mod subject;
+
+pub use decide::{Decision, POLICIES, VersionId};
+pub use refusal::Refusal;
+pub use state::{Applied, Deleted, Entry, LogRecord, State, Use, Version};
+pub use subject::{CONTEXT_WILDCARD, DEFAULT_CONTEXT, QualifiedSubject, names_a_context, normal_context};

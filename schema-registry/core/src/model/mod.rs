@@ -1,0 +1,19 @@
+//! What a schema carries beside its text, and how a subject is configured: Confluent's entities, field by field.
+//!
+//! The order of fields is the order in the JSON of `_schemas`, and of the bytes that a GUID is made of.
+
+mod config;
+mod level;
+mod metadata;
+mod mode;
+mod references;
+mod rules;
+mod schema;
+
+pub use config::{Config, ConfigUpdate};
+pub use level::Level;
+pub use metadata::Metadata;
+pub use mode::Mode;
+pub use references::Reference;
+pub use rules::{Rule, RuleKind, RuleMode, RuleSet};
+pub use schema::{AVRO, Body, Guid};
