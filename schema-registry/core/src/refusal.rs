@@ -15,7 +15,9 @@ pub enum Refusal {
     SubjectSoftDeleted { subject: QualifiedSubject },
     #[error("Subject '{subject}' was not deleted first before being permanently deleted")]
     SubjectNotSoftDeleted { subject: QualifiedSubject },
-    #[error("Subject '{subject}' Version {version} was soft deleted. Set permanent=true to delete permanently")]
+    #[error(
+        "Subject '{subject}' Version {version} was soft deleted. Set permanent=true to delete permanently"
+    )]
     VersionSoftDeleted { subject: QualifiedSubject, version: i32 },
     #[error("Subject '{subject}' Version {version} was not deleted first before being permanently deleted")]
     VersionNotSoftDeleted { subject: QualifiedSubject, version: i32 },
@@ -27,7 +29,10 @@ pub enum Refusal {
         "Schema being registered is incompatible with an earlier schema for subject \"{subject}\", details: [{}]",
         .messages.join(", ")
     )]
-    Incompatible { subject: QualifiedSubject, messages: Vec<String> },
+    Incompatible {
+        subject: QualifiedSubject,
+        messages: Vec<String>,
+    },
     #[error("{message}")]
     InvalidSchema { message: String },
     #[error(
@@ -108,7 +113,11 @@ mod tests {
             assert_eq!(refusal.to_string(), text);
             assert_eq!((refusal.code(), u32::from(refusal.status())), (code, code / 100));
         };
-        check(Refusal::SchemaNotFound { id: Some(7) }, 40403, "Schema 7 not found");
+        check(
+            Refusal::SchemaNotFound { id: Some(7) },
+            40403,
+            "Schema 7 not found",
+        );
         check(Refusal::SchemaNotFound { id: None }, 40403, "Schema not found");
         let subject = QualifiedSubject::new("s");
         check(

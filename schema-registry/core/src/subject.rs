@@ -154,7 +154,10 @@ mod tests {
         let parent = QualifiedSubject::new(":.staging:orders");
         assert_eq!(parent.sibling("address").as_str(), ":.staging:address");
         assert_eq!(parent.sibling(":.prod:address").as_str(), ":.prod:address");
-        assert_eq!(QualifiedSubject::new("orders").sibling("address").as_str(), "address");
+        assert_eq!(
+            QualifiedSubject::new("orders").sibling("address").as_str(),
+            "address"
+        );
     }
 
     #[test]

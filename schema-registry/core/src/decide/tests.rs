@@ -28,7 +28,10 @@ impl Registry {
         }
     }
 
-    fn doing<T>(&mut self, decide: impl FnOnce(&State) -> Result<Decision<T>, Refusal>) -> Result<T, Refusal> {
+    fn doing<T>(
+        &mut self,
+        decide: impl FnOnce(&State) -> Result<Decision<T>, Refusal>,
+    ) -> Result<T, Refusal> {
         let Decision { puts, answer } = decide(&self.state)?;
         self.write(&puts);
         Ok(answer)
@@ -109,9 +112,15 @@ fn a_version_is_deleted_twice_and_each_step_once() {
     let one = VersionId::Number(1);
     assert_eq!(code(registry.doing(|s| s.delete_version(&a, one, false))), 40401);
     registry.version("a", 1, 1, "\"int\"", &[]);
-    assert_eq!(code(registry.doing(|s| s.delete_version(&a, VersionId::Number(2), false))), 40402);
+    assert_eq!(
+        code(registry.doing(|s| s.delete_version(&a, VersionId::Number(2), false))),
+        40402
+    );
     assert_eq!(code(registry.doing(|s| s.delete_version(&a, one, true))), 40407);
-    assert_eq!(registry.doing(|s| s.delete_version(&a, VersionId::Latest, false)), Ok(1));
+    assert_eq!(
+        registry.doing(|s| s.delete_version(&a, VersionId::Latest, false)),
+        Ok(1)
+    );
     assert_eq!(code(registry.doing(|s| s.delete_version(&a, one, false))), 40406);
     assert!(registry.state.version(&a, 1, true).is_some());
     assert_eq!(registry.doing(|s| s.delete_version(&a, one, true)), Ok(1));
@@ -126,8 +135,13 @@ fn what_others_refer_to_stays() {
     let address = subject("address");
     assert_eq!(code(registry.doing(|s| s.delete_subject(&address, false))), 42206);
     let one = VersionId::Number(1);
-    assert_eq!(code(registry.doing(|s| s.delete_version(&address, one, false))), 42206);
-    registry.doing(|s| s.delete_subject(&subject("orders"), false)).unwrap();
+    assert_eq!(
+        code(registry.doing(|s| s.delete_version(&address, one, false))),
+        42206
+    );
+    registry
+        .doing(|s| s.delete_subject(&subject("orders"), false))
+        .unwrap();
     assert_eq!(registry.doing(|s| s.delete_subject(&address, false)), Ok(vec![1]));
 }
 
@@ -136,11 +150,16 @@ fn nothing_is_changed_where_only_reading_is_allowed_but_the_mode_itself() {
     let mut registry = Registry::default();
     let a = subject("a");
     registry.version("a", 1, 1, "\"int\"", &[]);
-    registry.doing(|s| s.set_mode(Some(&a), Mode::ReadOnly, false)).unwrap();
+    registry
+        .doing(|s| s.set_mode(Some(&a), Mode::ReadOnly, false))
+        .unwrap();
     let refused = registry.doing(|s| s.delete_subject(&a, false)).unwrap_err();
     assert_eq!(refused.to_string(), "Subject a in context  is in read-only mode");
     assert_eq!(refused.code(), 42205);
-    assert_eq!(code(registry.doing(|s| s.update_config(Some(&a), &update("{}")))), 42205);
+    assert_eq!(
+        code(registry.doing(|s| s.update_config(Some(&a), &update("{}")))),
+        42205
+    );
     assert_eq!(registry.doing(|s| s.delete_mode(Some(&a))), Ok(Mode::ReadOnly));
     assert_eq!(registry.doing(|s| s.delete_subject(&a, false)), Ok(vec![1]));
 }
@@ -161,7 +180,10 @@ fn import_wants_an_empty_place_and_forgets_what_was_deleted() {
         registry.doing(|s| s.set_mode(Some(&subject("b")), Mode::Import, true)),
         Ok(Mode::Import)
     );
-    assert_eq!(code(registry.doing(|s| s.delete_mode(Some(&subject("c"))))), 40401);
+    assert_eq!(
+        code(registry.doing(|s| s.delete_mode(Some(&subject("c"))))),
+        40401
+    );
 }
 
 #[test]
@@ -169,12 +191,18 @@ fn configuration_is_changed_field_by_field() {
     let mut registry = Registry::default();
     let a = subject("a");
     let mut set = |json: &str| registry.doing(|s| s.update_config(Some(&subject("a")), &update(json)));
-    assert_eq!(set(r#"{"compatibility":"full"}"#), Ok(Config::of_level(Level::Full)));
+    assert_eq!(
+        set(r#"{"compatibility":"full"}"#),
+        Ok(Config::of_level(Level::Full))
+    );
     let both = set(r#"{"normalize":true}"#).unwrap();
     assert_eq!(both.compatibility_level, Some(Level::Full));
     assert_eq!(code(set(r#"{"compatibility":"sideways"}"#)), 42203);
     assert_eq!(code(set(r#"{"compatibilityPolicy":"LOOSE"}"#)), 42203);
-    assert_eq!(code(set(r#"{"defaultRuleSet":{"domainRules":[{"name":"1"}]}}"#)), 42210);
+    assert_eq!(
+        code(set(r#"{"defaultRuleSet":{"domainRules":[{"name":"1"}]}}"#)),
+        42210
+    );
     assert_eq!(
         code(registry.doing(|s| s.update_config(Some(&subject("a\nb")), &update("{}")))),
         42208
@@ -194,7 +222,14 @@ fn asking_for_what_is_so_writes_nothing() {
     registry.doing(|s| s.update_config(None, &full)).unwrap();
     assert!(registry.state.update_config(None, &full).unwrap().puts.is_empty());
     registry.doing(|s| s.set_mode(None, Mode::Import, false)).unwrap();
-    assert!(registry.state.set_mode(None, Mode::Import, false).unwrap().puts.is_empty());
+    assert!(
+        registry
+            .state
+            .set_mode(None, Mode::Import, false)
+            .unwrap()
+            .puts
+            .is_empty()
+    );
 }
 
 #[test]
@@ -233,9 +268,18 @@ fn an_unqualified_subject_is_found_in_another_context() {
     };
     registry.write(&[Put::new(&key, &value)]);
     registry.version(":.c:a", 1, 1, "\"int\"", &[]);
-    let (found, version) = registry.state.get(&subject("a"), VersionId::Latest, false).unwrap();
+    let (found, version) = registry
+        .state
+        .get(&subject("a"), VersionId::Latest, false)
+        .unwrap();
     assert_eq!((found.as_str(), version.number), (":.c:a", 1));
-    let missing = |of: &str| registry.state.get(&subject(of), VersionId::Number(9), false).unwrap_err().code();
+    let missing = |of: &str| {
+        registry
+            .state
+            .get(&subject(of), VersionId::Number(9), false)
+            .unwrap_err()
+            .code()
+    };
     assert_eq!(missing("a"), 40401);
     assert_eq!(missing(":.c:a"), 40402);
 }

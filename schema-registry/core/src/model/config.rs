@@ -172,7 +172,8 @@ mod tests {
             ..Config::of_level(Level::Full)
         };
         let update: ConfigUpdate =
-            serde_json::from_str(r#"{"compatibility":"NONE","compatibilityGroup":null,"unknown":1}"#).unwrap();
+            serde_json::from_str(r#"{"compatibility":"NONE","compatibilityGroup":null,"unknown":1}"#)
+                .unwrap();
         assert_eq!(
             update.apply(&config, Some(Level::None)),
             Config {

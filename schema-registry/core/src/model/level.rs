@@ -57,7 +57,9 @@ impl FromStr for Level {
     type Err = NotALevel;
 
     fn from_str(text: &str) -> Result<Self, NotALevel> {
-        let found = Self::ALL.into_iter().find(|l| text.eq_ignore_ascii_case(l.name()));
+        let found = Self::ALL
+            .into_iter()
+            .find(|l| text.eq_ignore_ascii_case(l.name()));
         found.ok_or(NotALevel)
     }
 }

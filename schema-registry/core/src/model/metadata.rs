@@ -78,7 +78,9 @@ impl Metadata {
             hash.update(name.as_bytes());
             hash.update(value.as_bytes());
         }
-        self.sensitive.iter().for_each(|name| hash.update(name.as_bytes()));
+        self.sensitive
+            .iter()
+            .for_each(|name| hash.update(name.as_bytes()));
     }
 }
 
@@ -108,8 +110,14 @@ mod tests {
     fn the_version_is_left_out_of_a_comparison() {
         let with = Metadata::set_version(Some(properties(&[("owner", "a")])), 3);
         assert_eq!(with.version(), Some("3"));
-        assert_eq!(Metadata::without_version(Some(&with)), Some(properties(&[("owner", "a")])));
-        assert_eq!(Metadata::without_version(Some(&Metadata::set_version(None, 1))), None);
+        assert_eq!(
+            Metadata::without_version(Some(&with)),
+            Some(properties(&[("owner", "a")]))
+        );
+        assert_eq!(
+            Metadata::without_version(Some(&Metadata::set_version(None, 1))),
+            None
+        );
     }
 
     #[test]

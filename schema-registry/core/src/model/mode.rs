@@ -63,7 +63,9 @@ impl FromStr for Mode {
             Self::Import,
             Self::Forward,
         ];
-        let found = all.into_iter().find(|mode| text.eq_ignore_ascii_case(mode.name()));
+        let found = all
+            .into_iter()
+            .find(|mode| text.eq_ignore_ascii_case(mode.name()));
         found.ok_or(NotAMode)
     }
 }

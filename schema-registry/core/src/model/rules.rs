@@ -122,9 +122,21 @@ impl RuleSet {
     pub fn validate(&self) -> Result<(), String> {
         let mut names = HashSet::new();
         let phases = [
-            (&self.migration_rules, true, "Migration rules can only be UPGRADE, DOWNGRADE, UPDOWN"),
-            (&self.domain_rules, false, "Domain rules can only be WRITE, READ, WRITEREAD"),
-            (&self.encoding_rules, false, "Encoding rules can only be WRITE, READ, WRITEREAD"),
+            (
+                &self.migration_rules,
+                true,
+                "Migration rules can only be UPGRADE, DOWNGRADE, UPDOWN",
+            ),
+            (
+                &self.domain_rules,
+                false,
+                "Domain rules can only be WRITE, READ, WRITEREAD",
+            ),
+            (
+                &self.encoding_rules,
+                false,
+                "Encoding rules can only be WRITE, READ, WRITEREAD",
+            ),
         ];
         for (rules, migrates, otherwise) in phases {
             for rule in rules {
@@ -145,7 +157,10 @@ impl RuleSet {
 
     pub(super) fn update_hash(&self, hash: &mut Md5) {
         let phases = [&self.migration_rules, &self.domain_rules, &self.encoding_rules];
-        phases.into_iter().flatten().for_each(|rule| rule.update_hash(hash));
+        phases
+            .into_iter()
+            .flatten()
+            .for_each(|rule| rule.update_hash(hash));
     }
 }
 
@@ -234,7 +249,10 @@ mod tests {
             Some(domain(&[("a", RuleMode::Write), ("b", RuleMode::Write)])),
             Some(&domain(&[("a", RuleMode::Read)])),
         );
-        assert_eq!(merged, Some(domain(&[("b", RuleMode::Write), ("a", RuleMode::Read)])));
+        assert_eq!(
+            merged,
+            Some(domain(&[("b", RuleMode::Write), ("a", RuleMode::Read)]))
+        );
     }
 
     #[test]

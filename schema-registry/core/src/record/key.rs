@@ -8,19 +8,37 @@ use crate::json;
 /// What a record is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
-    Schema { subject: String, version: i32 },
+    Schema {
+        subject: String,
+        version: i32,
+    },
     /// Without a subject: of the whole registry.
-    Config { subject: Option<String> },
-    Mode { subject: Option<String> },
-    DeleteSubject { subject: String },
-    ClearSubject { subject: Option<String> },
-    Context { tenant: String, context: String },
+    Config {
+        subject: Option<String>,
+    },
+    Mode {
+        subject: Option<String>,
+    },
+    DeleteSubject {
+        subject: String,
+    },
+    ClearSubject {
+        subject: Option<String>,
+    },
+    Context {
+        tenant: String,
+        context: String,
+    },
     Noop,
     /// The largest id that a context has given, written before its schema is deleted for good: without it the id would be
     /// given again after a restart. Confluent reads it as a `NOOP`.
-    Ids { context: String },
+    Ids {
+        context: String,
+    },
     /// Of a registry that knows more than this one: left alone.
-    Other { keytype: String },
+    Other {
+        keytype: String,
+    },
 }
 
 /// Of an empty subject Confluent writes none.
@@ -80,7 +98,9 @@ impl Key {
             "DELETE_SUBJECT" => Self::DeleteSubject { subject: named() },
             "CLEAR_SUBJECT" => Self::ClearSubject { subject },
             "CONTEXT" => Self::Context {
-                tenant: wire.tenant.map_or_else(|| Self::TENANT.to_owned(), Cow::into_owned),
+                tenant: wire
+                    .tenant
+                    .map_or_else(|| Self::TENANT.to_owned(), Cow::into_owned),
                 context: wire.context.unwrap_or_default().into_owned(),
             },
             "NOOP" => match wire.context {
@@ -97,18 +117,10 @@ impl Key {
     }
 
     pub fn encode(&self) -> Vec<u8> {
-        let mut wire = Wire::default();
-        wire.keytype = match self {
-            Self::Schema { .. } => "SCHEMA",
-            Self::Config { .. } => "CONFIG",
-            Self::Mode { .. } => "MODE",
-            Self::DeleteSubject { .. } => "DELETE_SUBJECT",
-            Self::ClearSubject { .. } => "CLEAR_SUBJECT",
-            Self::Context { .. } => "CONTEXT",
-            Self::Noop | Self::Ids { .. } => "NOOP",
-            Self::Other { keytype } => keytype,
-        }
-        .into();
+        let mut wire = Wire {
+            keytype: self.keytype().into(),
+            ..Wire::default()
+        };
         match self {
             Self::Schema { subject, version } => {
                 wire.subject = Some(subject.as_str().into());
@@ -127,5 +139,18 @@ impl Key {
             Self::Noop | Self::Other { .. } => {}
         }
         json::to_vec(&wire)
+    }
+
+    fn keytype(&self) -> &str {
+        match self {
+            Self::Schema { .. } => "SCHEMA",
+            Self::Config { .. } => "CONFIG",
+            Self::Mode { .. } => "MODE",
+            Self::DeleteSubject { .. } => "DELETE_SUBJECT",
+            Self::ClearSubject { .. } => "CLEAR_SUBJECT",
+            Self::Context { .. } => "CONTEXT",
+            Self::Noop | Self::Ids { .. } => "NOOP",
+            Self::Other { keytype } => keytype,
+        }
     }
 }

@@ -14,7 +14,8 @@ fn check(key: &str, value: Option<&str>, expected_key: &Key, expected: Option<&V
     assert_eq!(decoded, *expected_key, "{key}");
     assert_eq!(String::from_utf8(decoded.encode()).unwrap(), key);
     let read = value.map(|value| {
-        let read = Value::decode(&decoded, value.as_bytes()).unwrap_or_else(|error| panic!("{value}: {error}"));
+        let read =
+            Value::decode(&decoded, value.as_bytes()).unwrap_or_else(|error| panic!("{value}: {error}"));
         assert_eq!(String::from_utf8(read.encode()).unwrap(), value);
         read
     });
@@ -84,10 +85,16 @@ fn what_older_registries_wrote_is_read() {
     let key = Key::decode(br#"{"keytype":"SCHEMA","subject":"test","version":1,"magic":0}"#).unwrap();
     assert_eq!(key, Key::schema("test", 1));
     let value = br#"{"subject":"test","version":1,"id":1,"schema":"\"int\""}"#;
-    assert_eq!(Value::decode(&key, value).unwrap(), schema("test", 1, 1, "\"int\"", false));
+    assert_eq!(
+        Value::decode(&key, value).unwrap(),
+        schema("test", 1, 1, "\"int\"", false)
+    );
     // The type of Avro spelled out, empty references, members that nobody here knows.
     let value = br#"{"subject":"test","version":1,"id":1,"schemaType":"AVRO","references":null,"schema":"\"int\"","deleted":false,"offset":3,"ts":4}"#;
-    assert_eq!(Value::decode(&key, value).unwrap(), schema("test", 1, 1, "\"int\"", false));
+    assert_eq!(
+        Value::decode(&key, value).unwrap(),
+        schema("test", 1, 1, "\"int\"", false)
+    );
     // Global settings with a subject of null, as Karapace still writes them.
     let key = Key::decode(br#"{"keytype":"CONFIG","subject":null,"magic":0}"#).unwrap();
     assert_eq!(key, Key::Config { subject: None });
@@ -105,7 +112,9 @@ fn what_older_registries_wrote_is_read() {
 fn settings_are_read_and_written_as_confluent_does() {
     check(
         r#"{"keytype":"CONFIG","subject":"Car","magic":0}"#,
-        Some(r#"{"subject":"Car","alias":"Auto","normalize":true,"compatibilityLevel":"FULL","compatibilityGroup":"major","defaultMetadata":{"properties":{"a":"b"}}}"#),
+        Some(
+            r#"{"subject":"Car","alias":"Auto","normalize":true,"compatibilityLevel":"FULL","compatibilityGroup":"major","defaultMetadata":{"properties":{"a":"b"}}}"#,
+        ),
         &Key::Config {
             subject: Some("Car".into()),
         },
@@ -195,14 +204,27 @@ fn an_md5_that_was_written_down_is_the_identity() {
     let key = Key::schema("s", 1);
     let value = r#"{"subject":"s","version":1,"id":1,"md5":"AAECAwQFBgcICQoLDA0ODw==","schema":"\"int\"","deleted":false}"#;
     let read = Value::decode(&key, value.as_bytes()).unwrap();
-    let Value::Schema(schema) = &read else { panic!("a schema") };
-    assert_eq!(schema.body.guid, Guid::from_bytes(std::array::from_fn(|n| n as u8)));
+    let Value::Schema(schema) = &read else {
+        panic!("a schema")
+    };
+    assert_eq!(
+        schema.body.guid,
+        Guid::from_bytes(std::array::from_fn(|n| n as u8))
+    );
     assert_eq!(String::from_utf8(read.encode()).unwrap(), value);
 }
 
 #[test]
 fn nonsense_is_an_error_and_the_unknown_is_left_alone() {
-    for key in ["", "null", "[]", "{}", r#"{"keytype":"SCHEMA","subject":"s","magic":1}"#, r#"{"keytype":7}"#, "\u{0}"] {
+    for key in [
+        "",
+        "null",
+        "[]",
+        "{}",
+        r#"{"keytype":"SCHEMA","subject":"s","magic":1}"#,
+        r#"{"keytype":7}"#,
+        "\u{0}",
+    ] {
         assert!(Key::decode(key.as_bytes()).is_err(), "{key}");
     }
     assert_eq!(
@@ -212,7 +234,13 @@ fn nonsense_is_an_error_and_the_unknown_is_left_alone() {
     let other = Key::decode(br#"{"keytype":"ASSOCIATION","tenant":"default","magic":0}"#).unwrap();
     assert_eq!(Value::decode(&other, b"anything").unwrap(), Value::Other);
     let key = Key::schema("s", 1);
-    for value in ["", "null", "{}", r#"{"subject":"s","version":1,"id":-2,"schema":"x"}"#, r#"{"subject":"s","version":"1","id":1,"schema":"x"}"#] {
+    for value in [
+        "",
+        "null",
+        "{}",
+        r#"{"subject":"s","version":1,"id":-2,"schema":"x"}"#,
+        r#"{"subject":"s","version":"1","id":1,"schema":"x"}"#,
+    ] {
         assert!(Value::decode(&key, value.as_bytes()).is_err(), "{value}");
     }
 }
@@ -225,7 +253,13 @@ fn an_origin_is_two_numbers() {
     };
     assert_eq!(origin.to_string(), "0123456789abcdef-0000000000000001");
     assert_eq!(Origin::parse(origin.to_string().as_bytes()), Some(origin));
-    for wrong in ["", "1-2", "0123456789abcdef", "0123456789abcdeg-0000000000000001", "+123456789abcdef-0000000000000001"] {
+    for wrong in [
+        "",
+        "1-2",
+        "0123456789abcdef",
+        "0123456789abcdeg-0000000000000001",
+        "+123456789abcdef-0000000000000001",
+    ] {
         assert_eq!(Origin::parse(wrong.as_bytes()), None, "{wrong}");
     }
 }

@@ -9,15 +9,33 @@ use crate::{
 };
 
 /// What a record says about its key.
+#[expect(clippy::large_enum_variant, reason = "one at a time, and settings are rare")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value<'a> {
     Schema(SchemaValue<'a>),
-    Config { subject: Option<String>, config: Cow<'a, Config> },
-    Mode { subject: Option<String>, mode: Mode },
-    DeleteSubject { subject: String, version: i32 },
-    ClearSubject { subject: Option<String> },
-    Context { tenant: String, context: String },
-    Ids { context: String, max_id: i32 },
+    Config {
+        subject: Option<String>,
+        config: Cow<'a, Config>,
+    },
+    Mode {
+        subject: Option<String>,
+        mode: Mode,
+    },
+    DeleteSubject {
+        subject: String,
+        version: i32,
+    },
+    ClearSubject {
+        subject: Option<String>,
+    },
+    Context {
+        tenant: String,
+        context: String,
+    },
+    Ids {
+        context: String,
+        max_id: i32,
+    },
     /// Whatever it is, it is not for us.
     Other,
 }
@@ -169,7 +187,9 @@ impl SchemaValue<'_> {
             subject: Cow::Borrowed(&self.subject),
             version: self.version,
             id: self.id,
-            md5: body.guid_is_given.then(|| base64::encode(body.guid.bytes()).into()),
+            md5: body
+                .guid_is_given
+                .then(|| base64::encode(body.guid.bytes()).into()),
             schema_type: body.schema_type.as_deref().map(Into::into),
             references: references.map(Cow::Borrowed),
             metadata: body.metadata.as_deref().map(Cow::Borrowed),

@@ -27,7 +27,9 @@ pub enum Applied {
     /// Its author did not know of an earlier record: it is not true.
     Lost,
     /// It gives another text the id of a schema: it is not true, as Confluent's registry has it.
-    IdTaken { id: i32 },
+    IdTaken {
+        id: i32,
+    },
     Invalid(InvalidRecord),
 }
 
@@ -90,7 +92,10 @@ impl State {
                 self.contexts.insert(context);
             }
             Value::Ids { context, max_id } => {
-                self.ids.entry(context.into()).or_default().max_was_written(max_id);
+                self.ids
+                    .entry(context.into())
+                    .or_default()
+                    .max_was_written(max_id);
             }
             Value::Other => return Applied::Nothing,
         }
@@ -336,7 +341,10 @@ impl Version {
     }
 
     pub(crate) fn put(&self, subject: &QualifiedSubject) -> Put {
-        Put::new(&Key::schema(subject.as_str(), self.number), &self.to_value(subject))
+        Put::new(
+            &Key::schema(subject.as_str(), self.number),
+            &self.to_value(subject),
+        )
     }
 }
 

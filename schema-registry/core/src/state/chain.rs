@@ -88,7 +88,10 @@ mod tests {
 
     #[test]
     fn the_records_of_one_write_are_true_together() {
-        check(&[(1, 0), (1, 0), (1, 0), (2, 0), (2, 0)], &[true, true, true, false, false]);
+        check(
+            &[(1, 0), (1, 0), (1, 0), (2, 0), (2, 0)],
+            &[true, true, true, false, false],
+        );
     }
 
     #[test]

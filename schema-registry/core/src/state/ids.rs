@@ -75,7 +75,9 @@ impl Ids {
 
     /// Whether another text has that id.
     pub(super) fn is_taken(&self, id: i32, body: &Body) -> bool {
-        self.by_id.get(&id).is_some_and(|entry| entry.body.text != body.text)
+        self.by_id
+            .get(&id)
+            .is_some_and(|entry| entry.body.text != body.text)
     }
 
     /// Notes a version. The body that is kept, which is the one that was there before if there is one.
@@ -105,7 +107,9 @@ impl Ids {
         let Some(entry) = self.by_id.get_mut(&id) else {
             return;
         };
-        entry.uses.retain(|u| u.subject != *subject || u.version != version);
+        entry
+            .uses
+            .retain(|u| u.subject != *subject || u.version != version);
         if entry.uses.is_empty() {
             let guid = entry.body.guid;
             self.by_id.remove(&id);

@@ -27,7 +27,9 @@ impl Log {
         let cleaned = self.records.len() - tail;
         let mut state = State::default();
         for (offset, record) in self.records.iter().enumerate() {
-            let superseded = self.records[offset + 1..].iter().any(|(later, _)| later.key == record.0.key);
+            let superseded = self.records[offset + 1..]
+                .iter()
+                .any(|(later, _)| later.key == record.0.key);
             if offset >= cleaned || !superseded {
                 apply(&mut state, offset, record);
             }
@@ -50,7 +52,13 @@ fn subject(text: &str) -> QualifiedSubject {
     QualifiedSubject::new(text)
 }
 
-fn version<'a>(subject: &'a str, version: i32, id: i32, text: &str, references: &[(&str, i32)]) -> (Key, Value<'a>) {
+fn version<'a>(
+    subject: &'a str,
+    version: i32,
+    id: i32,
+    text: &str,
+    references: &[(&str, i32)],
+) -> (Key, Value<'a>) {
     let references = references.iter().map(|(subject, version)| Reference {
         name: (*subject).to_owned(),
         subject: (*subject).to_owned(),
@@ -72,13 +80,20 @@ fn put(log: &mut Log, record: (Key, Value<'_>)) -> Applied {
 }
 
 fn numbers(state: &State, of: &str) -> Vec<(i32, bool)> {
-    state.versions(&subject(of)).iter().map(|v| (v.number, v.deleted)).collect()
+    state
+        .versions(&subject(of))
+        .iter()
+        .map(|v| (v.number, v.deleted))
+        .collect()
 }
 
 #[test]
 fn versions_and_ids_follow_the_records() {
     let mut log = Log::default();
-    assert_eq!(put(&mut log, version("a", 1, 1, "\"int\"", &[])), Applied::Changed);
+    assert_eq!(
+        put(&mut log, version("a", 1, 1, "\"int\"", &[])),
+        Applied::Changed
+    );
     put(&mut log, version("a", 2, 2, "\"long\"", &[]));
     put(&mut log, version("b", 1, 1, "\"int\"", &[]));
     let state = &log.state;
@@ -99,10 +114,16 @@ fn versions_and_ids_follow_the_records() {
 fn an_id_that_has_another_text_is_not_given_again() {
     let mut log = Log::default();
     put(&mut log, version("a", 1, 1, "\"int\"", &[]));
-    assert_eq!(put(&mut log, version("b", 1, 1, "\"long\"", &[])), Applied::IdTaken { id: 1 });
+    assert_eq!(
+        put(&mut log, version("b", 1, 1, "\"long\"", &[])),
+        Applied::IdTaken { id: 1 }
+    );
     assert!(!log.state.has_subjects(&subject("b"), true));
     // Another context counts for itself.
-    assert_eq!(put(&mut log, version(":.c:b", 1, 1, "\"long\"", &[])), Applied::Changed);
+    assert_eq!(
+        put(&mut log, version(":.c:b", 1, 1, "\"long\"", &[])),
+        Applied::Changed
+    );
 }
 
 #[test]
@@ -120,7 +141,15 @@ fn deletion_is_soft_then_for_good() {
     assert!(log.state.has_subjects(&subject("a"), true));
     assert_eq!(log.state.schema(".", 2).map(Entry::is_alive), Some(false));
     put(&mut log, version("a", 3, 1, "\"int\"", &[]));
-    assert_eq!(log.state.schema(".", 1).unwrap().version_in(&subject("a")).unwrap().version, 3);
+    assert_eq!(
+        log.state
+            .schema(".", 1)
+            .unwrap()
+            .version_in(&subject("a"))
+            .unwrap()
+            .version,
+        3
+    );
     log.append(Put::tombstone(&Key::schema("a", 1)), None);
     log.append(Put::tombstone(&Key::schema("a", 2)), None);
     assert_eq!(numbers(&log.state, "a"), [(3, false)]);
@@ -158,7 +187,10 @@ fn clearing_forgets_what_was_deleted() {
         log.foreign(Key::DeleteSubject { subject: name.into() }, delete);
     }
     let clear = || Some(":.c:".to_owned());
-    log.foreign(Key::ClearSubject { subject: clear() }, Value::ClearSubject { subject: clear() });
+    log.foreign(
+        Key::ClearSubject { subject: clear() },
+        Value::ClearSubject { subject: clear() },
+    );
     assert!(numbers(&log.state, ":.c:a").is_empty());
     assert_eq!(numbers(&log.state, ":.c:b"), [(1, false)]);
     assert_eq!(numbers(&log.state, "a"), [(1, true)]);
@@ -204,12 +236,18 @@ fn subjects_are_listed_by_prefix_and_by_what_is_left_of_them() {
         delete,
     );
     let list = |prefix: &str, deleted| -> Vec<String> {
-        log.state.subjects(prefix, deleted).map(ToString::to_string).collect()
+        log.state
+            .subjects(prefix, deleted)
+            .map(ToString::to_string)
+            .collect()
     };
     assert_eq!(list("orders", Deleted::Without), ["orders-value"]);
     assert_eq!(list("orders", Deleted::With), ["orders-key", "orders-value"]);
     assert_eq!(list("orders", Deleted::Only), ["orders-key"]);
-    assert_eq!(list(":*:orders", Deleted::Without), [":.c:orders-value", "orders-value"]);
+    assert_eq!(
+        list(":*:orders", Deleted::Without),
+        [":.c:orders-value", "orders-value"]
+    );
     assert_eq!(list(":.c:", Deleted::Without), [":.c:orders-value"]);
     assert_eq!(list(":*:", Deleted::Without).len(), 3);
 }
@@ -228,12 +266,20 @@ fn settings_are_inherited_from_the_context_and_the_registry() {
     set(None, Level::Full);
     set(Some(":.c:"), Level::Forward);
     set(Some("a"), Level::None);
-    let level = |of: &str| log.state.config_in_scope(Some(&subject(of))).compatibility_level.unwrap();
+    let level = |of: &str| {
+        log.state
+            .config_in_scope(Some(&subject(of)))
+            .compatibility_level
+            .unwrap()
+    };
     assert_eq!(level("a"), Level::None);
     assert_eq!(level("b"), Level::Full);
     assert_eq!(level(":.c:a"), Level::Forward);
     assert_eq!(level(":.d:a"), Level::Full);
-    assert_eq!(State::default().config_in_scope(None).compatibility_level, Some(Level::Backward));
+    assert_eq!(
+        State::default().config_in_scope(None).compatibility_level,
+        Some(Level::Backward)
+    );
     log.append(
         Put::tombstone(&Key::Config {
             subject: Some("a".into()),
@@ -248,7 +294,10 @@ fn read_only_for_all_cannot_be_overridden() {
     let mut log = Log::default();
     let mut set = |of: Option<&str>, mode| {
         let of = of.map(str::to_owned);
-        log.foreign(Key::Mode { subject: of.clone() }, Value::Mode { subject: of, mode });
+        log.foreign(
+            Key::Mode { subject: of.clone() },
+            Value::Mode { subject: of, mode },
+        );
     };
     set(Some("a"), Mode::Import);
     set(None, Mode::ReadOnly);
@@ -261,7 +310,10 @@ fn read_only_for_all_cannot_be_overridden() {
             mode: Mode::ReadOnlyOverride,
         },
     );
-    assert_eq!(log.state.mode_in_scope(Some(&subject("a"))), Mode::ReadOnlyOverride);
+    assert_eq!(
+        log.state.mode_in_scope(Some(&subject("a"))),
+        Mode::ReadOnlyOverride
+    );
 }
 
 fn origin(write: u64, after: u64) -> Option<Origin> {
@@ -327,7 +379,14 @@ fn an_old_spelling_of_a_key_goes_when_the_setting_is_written_anew() {
 #[test]
 fn invalid_records_change_nothing() {
     let mut log = Log::default();
-    for (key, value) in [("", None), ("{}", None), (r#"{"keytype":"SCHEMA","subject":"a","version":1,"magic":1}"#, Some("{}"))] {
+    for (key, value) in [
+        ("", None),
+        ("{}", None),
+        (
+            r#"{"keytype":"SCHEMA","subject":"a","version":1,"magic":1}"#,
+            Some("{}"),
+        ),
+    ] {
         let put = Put {
             key: key.into(),
             value: value.map(Into::into),

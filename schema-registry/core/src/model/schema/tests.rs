@@ -37,7 +37,15 @@ fn metadata() -> Metadata {
     }
 }
 
-fn rule(name: &str, doc: &str, kind: RuleKind, mode: RuleMode, kind_of_rule: &str, field: &str, expr: &str) -> Rule {
+fn rule(
+    name: &str,
+    doc: &str,
+    kind: RuleKind,
+    mode: RuleMode,
+    kind_of_rule: &str,
+    field: &str,
+    expr: &str,
+) -> Rule {
     Rule {
         name: Some(name.to_owned()),
         doc: Some(doc.to_owned()),
