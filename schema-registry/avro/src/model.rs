@@ -30,8 +30,10 @@ pub(crate) struct Inner {
     pub(crate) nodes: Vec<Node>,
     pub(crate) root: NodeId,
     pub(crate) text: Box<str>,
-    /// Named types that the referenced texts define: the text names them and does not define them.
+    /// Whether a referenced text has brought the node.
     pub(crate) external: Vec<bool>,
+    /// Names of the referenced schemas themselves, which the text does not spell out.
+    pub(crate) reference_names: Vec<Name>,
 }
 
 impl Schema {
@@ -68,13 +70,13 @@ impl Schema {
         self.inner.nodes.is_empty()
     }
 
-    /// Whether a referenced text defines this named type.
+    /// Whether a referenced text has brought this node.
     pub fn is_external(&self, id: NodeId) -> bool {
         self.inner.external[id.index()]
     }
 
-    /// The text by which schemas are told apart: what Java's `Schema.toString()` prints. Types of referenced schemas are
-    /// named, not spelled out.
+    /// The text by which schemas are told apart: what Java's `Schema.toString()` prints. Referenced schemas are named, not
+    /// spelled out (but for types within them, which Confluent spells out too).
     pub fn text(&self) -> &str {
         &self.inner.text
     }
@@ -154,13 +156,44 @@ pub struct Record {
     pub fields: Vec<Field>,
     /// Whether the text says `error` instead of `record`.
     pub error: bool,
+    /// Indices of the fields, sorted by name.
+    pub(crate) by_name: Box<[u32]>,
+}
+
+impl Record {
+    pub(crate) fn new(
+        name: Name,
+        aliases: Vec<Name>,
+        doc: Option<String>,
+        fields: Vec<Field>,
+        error: bool,
+    ) -> Self {
+        let mut by_name: Box<[u32]> = (0..fields.len() as u32).collect();
+        by_name.sort_unstable_by_key(|&index| fields[index as usize].name.as_str());
+        Self {
+            name,
+            aliases,
+            doc,
+            fields,
+            error,
+            by_name,
+        }
+    }
+
+    /// The index of the field with this name.
+    pub fn field(&self, name: &str) -> Option<usize> {
+        let name_of = |&index: &u32| self.fields[index as usize].name.as_str();
+        let place = self.by_name.binary_search_by_key(&name, name_of).ok()?;
+        Some(self.by_name[place] as usize)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Field {
     pub name: String,
     pub schema: NodeId,
-    /// The default as the text has it, JSON: bytes are strings of U+0000 to U+00FF.
+    /// The default as the text has it, JSON: bytes are strings of U+0000 to U+00FF. The default of a `float` or `double`
+    /// is a number, or one of the strings `NaN`, `Infinity` and `-Infinity`.
     pub default: Option<Value>,
     /// The default as Java prints it, where `Value` cannot hold it (integers beyond 64 bits).
     pub(crate) default_text: Option<Box<str>>,
