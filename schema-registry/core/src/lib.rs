@@ -6,13 +6,16 @@
 mod base64;
 mod decide;
 mod json;
+mod messages;
 pub mod model;
 pub mod record;
 mod refusal;
+mod schemas;
 mod state;
 mod subject;
 
-pub use decide::{Decision, POLICIES, VersionId};
+pub use decide::{Against, Comparison, Decision, Found, POLICIES, Registered, VersionId};
 pub use refusal::Refusal;
+pub use schemas::{Resolved, Schemas};
 pub use state::{Applied, Deleted, Entry, LogRecord, State, Use, Version};
 pub use subject::{CONTEXT_WILDCARD, DEFAULT_CONTEXT, QualifiedSubject, names_a_context, normal_context};

@@ -11,6 +11,8 @@ use crate::{
 
 /// How schemas are compared beyond what Java's Avro decides.
 pub const POLICIES: [&str; 3] = ["STRICT", "LOGICAL", "LOGICAL_STRICT"];
+/// The policies under which a logical type must keep its meaning.
+pub(super) const STRICT_POLICIES: &[&str] = &["LOGICAL", "LOGICAL_STRICT"];
 
 impl State {
     /// Changes the configuration of a subject, or of the whole registry; answers what it is then.

@@ -3,11 +3,18 @@
 //! Nothing here changes a state. Whoever writes the records applies them when it reads them back; if another registry was
 //! quicker, it decides again.
 
+mod compare;
 mod config;
 mod delete;
+mod draft;
+mod lookup;
 mod mode;
+mod register;
 
+pub use compare::{Against, Comparison};
 pub use config::POLICIES;
+pub use lookup::Found;
+pub use register::Registered;
 
 use crate::{
     model::Mode,

@@ -22,7 +22,7 @@ pub struct Config {
     pub validate_new_schemas: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validate_rules: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "super::level", skip_serializing_if = "Option::is_none")]
     pub compatibility_level: Option<Level>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compatibility_policy: Option<String>,

@@ -7,13 +7,15 @@ mod level;
 mod metadata;
 mod mode;
 mod references;
+mod request;
 mod rules;
 mod schema;
 
 pub use config::{Config, ConfigUpdate};
-pub use level::Level;
 pub use metadata::Metadata;
+pub use millstream_schema_registry_avro::compat::Level;
 pub use mode::Mode;
 pub use references::Reference;
+pub use request::SchemaRequest;
 pub use rules::{Rule, RuleKind, RuleMode, RuleSet};
 pub use schema::{AVRO, Body, Guid};

@@ -265,6 +265,11 @@ impl State {
         }
     }
 
+    /// Whether a write that lost was not repaired yet.
+    pub fn needs_repair(&self) -> bool {
+        !self.untrue.is_empty()
+    }
+
     /// What must be written so that the last record under every key is true: compaction keeps only that one, and other
     /// registries believe it. Empty unless a write has lost and was not repaired yet.
     pub fn repairs(&self) -> Vec<Put> {

@@ -46,6 +46,10 @@ impl Entry {
 }
 
 impl Ids {
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
     pub(super) fn get(&self, id: i32) -> Option<&Entry> {
         self.by_id.get(&id)
     }

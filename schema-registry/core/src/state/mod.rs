@@ -18,6 +18,7 @@ use std::{
 
 pub use apply::{Applied, LogRecord};
 pub use ids::{Entry, Use};
+pub(crate) use settings::DEFAULT_LEVEL;
 
 use crate::{
     model::{Body, Config, Guid, Mode},
@@ -75,7 +76,8 @@ impl Deleted {
         }
     }
 
-    fn shows(self, deleted: bool) -> bool {
+    /// Whether a version is among them.
+    pub fn shows(self, deleted: bool) -> bool {
         match self {
             Self::Without => !deleted,
             Self::With => true,
@@ -88,6 +90,15 @@ impl State {
     /// The write that a new one comes after, for its [`Origin`](crate::record::Origin).
     pub fn last_write(&self) -> u64 {
         self.chain.last()
+    }
+
+    pub fn subject_count(&self) -> usize {
+        self.subjects.len()
+    }
+
+    /// Schemas with an id, in all contexts.
+    pub fn schema_count(&self) -> usize {
+        self.ids.values().map(Ids::len).sum()
     }
 
     /// The versions of a subject, the oldest first.

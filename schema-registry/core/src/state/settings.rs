@@ -5,7 +5,7 @@ use crate::{
 };
 
 /// What holds where nobody has said anything.
-const DEFAULT_LEVEL: Level = Level::Backward;
+pub(crate) const DEFAULT_LEVEL: Level = Level::Backward;
 
 impl State {
     /// What was set for a subject itself, or for the whole registry.
@@ -26,6 +26,19 @@ impl State {
             }
         }
         config.or(&Config::of_level(DEFAULT_LEVEL))
+    }
+
+    /// The subjects that are other names of one.
+    pub fn aliases_of(&self, subject: &QualifiedSubject) -> Vec<String> {
+        let is_alias = |name: &QualifiedSubject, config: &Config| {
+            let target = config.alias.as_deref()?;
+            (name.sibling(target) == *subject).then(|| name.to_string())
+        };
+        let named = self
+            .configs
+            .iter()
+            .filter_map(|(name, config)| is_alias(name.as_ref()?, config));
+        named.collect()
     }
 
     /// The mode that was set for a subject itself, or for the whole registry.

@@ -1,0 +1,220 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use millstream_schema_registry_avro::{Schema, SchemaError};
+use millstream_schema_registry_core::{
+    Against, QualifiedSubject, Refusal, VersionId,
+    model::{Body, Reference, SchemaRequest},
+};
+use millstream_types::{SchemaId, Subject};
+
+use crate::{Failure, Registry};
+
+/// What the broker and pipelines need of a registry, in this process or elsewhere.
+///
+/// Answers about ids never change, so whoever asks keeps them. Everything fails with [`RegistryError`], whose
+/// [`is_retriable`](RegistryError::is_retriable) says whether the same call may succeed later.
+#[async_trait]
+pub trait SchemaRegistry: Send + Sync {
+    /// The schema of an id, as a record on the wire names it.
+    async fn by_id(&self, id: SchemaId) -> Result<Arc<SchemaText>, RegistryError>;
+
+    /// The newest version of a subject; `None` if it has none.
+    async fn latest(&self, subject: &Subject) -> Result<Option<RegisteredSchema>, RegistryError>;
+
+    /// The version of a subject that is this schema; `None` if it is not registered there.
+    async fn lookup(
+        &self,
+        subject: &Subject,
+        schema: &SchemaText,
+    ) -> Result<Option<RegisteredSchema>, RegistryError>;
+
+    /// Registers a schema, durably; one that is there already is answered as it is. An incompatible one is refused with
+    /// all that speaks against it.
+    async fn register(
+        &self,
+        subject: &Subject,
+        schema: &SchemaText,
+    ) -> Result<RegisteredSchema, RegistryError>;
+
+    /// What speaks against a schema as the next version of a subject; nothing: it would be taken.
+    async fn check(&self, subject: &Subject, schema: &SchemaText) -> Result<Vec<String>, RegistryError>;
+}
+
+/// An Avro schema as text, with the texts that it refers to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SchemaText {
+    pub text: String,
+    /// Where the schemas it refers to are registered.
+    pub references: Vec<Reference>,
+    /// Their texts; those that others refer to come before them. Filled in what a registry answers.
+    pub referenced: Vec<String>,
+}
+
+impl SchemaText {
+    /// A schema that refers to no others.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            ..Self::default()
+        }
+    }
+
+    /// As a schema that is registered.
+    pub fn parse(&self) -> Result<Schema, SchemaError> {
+        let referenced: Vec<_> = self.referenced.iter().map(String::as_str).collect();
+        Schema::parse(
+            &self.text,
+            &referenced,
+            millstream_schema_registry_avro::Strictness::Stored,
+        )
+    }
+
+    fn request(&self) -> SchemaRequest {
+        SchemaRequest {
+            schema: Some(self.text.clone()),
+            references: self.references.clone(),
+            ..SchemaRequest::default()
+        }
+    }
+}
+
+/// A version of a subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisteredSchema {
+    pub id: SchemaId,
+    pub version: i32,
+    pub schema: Arc<SchemaText>,
+}
+
+/// Why a registry did not answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RegistryError {
+    #[error("no schema has id {id}")]
+    UnknownId { id: SchemaId },
+    #[error("the schema cannot follow those of subject '{subject}': {}", .findings.join(", "))]
+    Incompatible { subject: String, findings: Vec<String> },
+    /// The request is wrong, and will be.
+    #[error("{message}")]
+    Refused { message: String },
+    /// May pass by itself: try again with back-off.
+    #[error("the schema registry is not available: {message}")]
+    Unavailable { message: String },
+}
+
+impl RegistryError {
+    /// Whether the same call may succeed later without anybody doing anything.
+    pub fn is_retriable(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } => true,
+            Self::UnknownId { .. } | Self::Incompatible { .. } | Self::Refused { .. } => false,
+        }
+    }
+}
+
+impl From<Failure> for RegistryError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(refusal) => refusal.into(),
+            Failure::Log(error) => Self::Unavailable {
+                message: error.to_string(),
+            },
+            Failure::Topic { .. } | Failure::TimedOut | Failure::Stopped => Self::Unavailable {
+                message: failure.to_string(),
+            },
+        }
+    }
+}
+
+impl From<Refusal> for RegistryError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Incompatible { subject, messages } => Self::Incompatible {
+                subject: subject.to_string(),
+                findings: messages,
+            },
+            other => Self::Refused {
+                message: other.to_string(),
+            },
+        }
+    }
+}
+
+impl Registry {
+    fn text(&self, subject: &QualifiedSubject, body: Arc<Body>) -> Result<Arc<SchemaText>, RegistryError> {
+        let references = body.references.to_vec();
+        let text = body.text.to_string();
+        let resolved = self.read(|state| state.resolve(subject, body))?;
+        Ok(Arc::new(SchemaText {
+            text,
+            references,
+            referenced: resolved.references().map(str::to_owned).collect(),
+        }))
+    }
+}
+
+#[async_trait]
+impl SchemaRegistry for Registry {
+    async fn by_id(&self, id: SchemaId) -> Result<Arc<SchemaText>, RegistryError> {
+        let found = self.read(|state| {
+            let entry = state.schema(millstream_schema_registry_core::DEFAULT_CONTEXT, id.0)?;
+            Some((entry.any_use().subject.clone(), entry.body.clone()))
+        });
+        let (subject, body) = found.ok_or(RegistryError::UnknownId { id })?;
+        self.text(&subject, body)
+    }
+
+    async fn latest(&self, subject: &Subject) -> Result<Option<RegisteredSchema>, RegistryError> {
+        let subject = QualifiedSubject::new(subject.as_str());
+        let Some(version) = self.read(|state| state.latest(&subject).cloned()) else {
+            return Ok(None);
+        };
+        Ok(Some(RegisteredSchema {
+            id: SchemaId(version.id),
+            version: version.number,
+            schema: self.text(&subject, version.body)?,
+        }))
+    }
+
+    async fn lookup(
+        &self,
+        subject: &Subject,
+        schema: &SchemaText,
+    ) -> Result<Option<RegisteredSchema>, RegistryError> {
+        let subject = QualifiedSubject::new(subject.as_str());
+        let found = self.read(|state| state.look_up(&subject, &schema.request(), false, false));
+        match found {
+            Ok(found) => Ok(Some(RegisteredSchema {
+                id: SchemaId(found.version.id),
+                version: found.version.number,
+                schema: self.text(&found.subject, found.version.body)?,
+            })),
+            Err(Refusal::SubjectNotFound { .. } | Refusal::SchemaNotFound { .. }) => Ok(None),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    async fn register(
+        &self,
+        subject: &Subject,
+        schema: &SchemaText,
+    ) -> Result<RegisteredSchema, RegistryError> {
+        let subject = QualifiedSubject::new(subject.as_str());
+        let registered = Self::register(self, &subject, schema.request(), false).await?;
+        Ok(RegisteredSchema {
+            id: SchemaId(registered.id),
+            version: registered.version,
+            schema: self.text(&registered.subject, registered.body)?,
+        })
+    }
+
+    async fn check(&self, subject: &Subject, schema: &SchemaText) -> Result<Vec<String>, RegistryError> {
+        let subject = QualifiedSubject::new(subject.as_str());
+        let against = if self.read(|state| state.has_subjects(&subject, false)) {
+            Against::History
+        } else {
+            Against::Version(VersionId::Latest)
+        };
+        Ok(self.compare(&subject, against, &schema.request(), false)?)
+    }
+}
