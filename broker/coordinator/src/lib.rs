@@ -23,8 +23,9 @@ pub use decision::{Decision, Marker, Put};
 pub use groups::{
     Assignment, Caller, ClientInfo, ConsumerAnswer, ConsumerDescription, ConsumerGroupConfig,
     ConsumerHeartbeat, ConsumerMemberDescription, Effects, GroupConfig, GroupDescription, GroupError,
-    GroupListing, Groups, JoinRefused, JoinRequest, Joined, JoinedMember, LocalJoin, MemberDescription,
-    MemberId, MemberShare, Partitions, Protocol, Reply, SyncRequest, Synced, Token, Topics, UnknownMember,
+    GroupListing, GroupOverrides, Groups, JoinRefused, JoinRequest, Joined, JoinedMember, LocalJoin,
+    MemberDescription, MemberId, MemberShare, MigrationPolicy, Partitions, Protocol, Reply, SyncRequest,
+    Synced, Token, Topics, UnknownMember,
 };
 pub use offsets::{CommittedOffset, MAX_METADATA_BYTES, MetadataTooLarge, Offsets};
 pub use transactions::{

@@ -22,12 +22,12 @@ mod sync;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use millstream_protocol::messages::ConsumerProtocolSubscription;
 use millstream_types::{GroupId, Timestamp};
 
 use super::{
     Context, GroupError, JoinRefused, Joined, JoinedMember, MemberId, Protocol, Reply, Token,
     bytes_as_text::Opaque,
+    embedded::read_subscription,
     stored::{Stored, StoredClassic, StoredMember},
     timers::Timer,
 };
@@ -66,6 +66,8 @@ pub(super) struct ClassicGroup {
     /// When its members changed last.
     pub(super) since: Timestamp,
     unsaved: bool,
+    /// It was a consumer group, and the log does not know yet.
+    converted: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -116,7 +118,45 @@ impl ClassicGroup {
             initial: InitialDelay::default(),
             since: now,
             unsaved: false,
+            converted: false,
         }
+    }
+
+    /// What is left of a consumer group: its members, and what they were to have.
+    pub(super) fn converted(id: GroupId, stored: StoredClassic) -> Self {
+        let mut group = Self::load(id, stored);
+        group.protocol = group.select_protocol();
+        group.unsaved = true;
+        group.converted = true;
+        group
+    }
+
+    /// Begins to be a group of its own, with a rebalance if somebody is gone.
+    pub(super) fn begin(&mut self, rebalances: bool, context: &mut Context<'_>) {
+        self.start(context);
+        if rebalances {
+            self.prepare_rebalance(context);
+        }
+        self.save(context);
+    }
+
+    /// The group becomes another: whoever waits is to ask again.
+    pub(super) fn abandon(&mut self, context: &mut Context<'_>) {
+        let rebalancing = self.rebalancing();
+        for (id, member) in &mut self.members {
+            member.answer(id, rebalancing.clone(), context);
+        }
+    }
+
+    /// What a member said for the protocol that was chosen, or else for its first.
+    pub(super) fn subscription_of(&self, member: &MemberId) -> Option<Bytes> {
+        let member = self.members.get(member)?;
+        let chosen = self
+            .protocol
+            .as_deref()
+            .filter(|protocol| member.speaks(protocol));
+        let first = member.protocols.first().map(|p| p.name.as_str());
+        Some(member.metadata(chosen.or(first)))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -139,8 +179,8 @@ impl ClassicGroup {
         let protocol = self.protocol.as_deref();
         self.members
             .values()
-            .any(|member| match subscription(member.metadata(protocol)) {
-                Some(topics) => topics.iter().any(|t| t == topic),
+            .any(|member| match read_subscription(member.metadata(protocol)) {
+                Some(subscription) => subscription.topics.contains(topic),
                 None => true,
             })
     }
@@ -208,7 +248,7 @@ impl ClassicGroup {
             Timer::Join => self.join_phase_over(context),
             Timer::Sync => self.sync_phase_over(context),
             // of another type of group
-            Timer::Revocation(_) => {}
+            Timer::Revocation(_) | Timer::Answer(_) => {}
         }
         self.save(context);
     }
@@ -290,6 +330,7 @@ impl ClassicGroup {
             protocol: self.protocol.clone(),
             leader: self.leader.clone(),
             assigned: self.state == State::Stable,
+            rejoin: self.state == State::Preparing { from_empty: false },
             since: self.since,
             members: self.members.iter().map(member).collect(),
         }
@@ -304,7 +345,7 @@ impl ClassicGroup {
             if let Some(instance) = &member.instance {
                 group.statics.insert(instance.clone(), member.id.clone());
             }
-            if !stored.assigned {
+            if !stored.assigned && !stored.rejoin {
                 group.pending_sync.insert(member.id.clone());
             }
             let protocol = |(name, Opaque(metadata))| Protocol { name, metadata };
@@ -321,10 +362,14 @@ impl ClassicGroup {
             };
             group.members.insert(member.id, state);
         }
-        group.state = match (group.members.is_empty(), stored.assigned) {
-            (true, _) => State::Empty,
-            (false, true) => State::Stable,
-            (false, false) => State::Completing,
+        group.state = if group.members.is_empty() {
+            State::Empty
+        } else if stored.assigned {
+            State::Stable
+        } else if stored.rejoin {
+            State::Preparing { from_empty: false }
+        } else {
+            State::Completing
         };
         group
     }
@@ -334,20 +379,25 @@ impl ClassicGroup {
         for member in self.members.keys() {
             self.restart_session(member, context);
         }
-        if self.state == State::Completing {
-            context.start(&self.id, Timer::Sync, self.rebalance_timeout_ms());
-        }
+        let timer = match self.state {
+            State::Completing => Timer::Sync,
+            State::Preparing { .. } => Timer::Join,
+            State::Empty | State::Stable => return,
+        };
+        context.start(&self.id, timer, self.rebalance_timeout_ms());
     }
 
     /// The record that was made of this state is in the log.
     pub(super) fn saved(&mut self) {
         self.unsaved = false;
+        self.converted = false;
     }
 
     /// Every request ends with this: what changed is written.
     fn save(&self, context: &mut Context<'_>) {
         // While members join, what they had together before is what is true after a crash.
-        if self.unsaved && !matches!(self.state, State::Preparing { .. }) {
+        let is_on_the_way = matches!(self.state, State::Preparing { .. }) && !self.converted;
+        if self.unsaved && !is_on_the_way {
             let stored = Stored::Classic(self.stored());
             context.effects.puts.push(stored.put(&self.id));
         }
@@ -408,18 +458,4 @@ impl Member {
             context.reply(token, Reply::Sync(Err(error)));
         }
     }
-}
-
-/// The topics of a consumer's subscription. Versions only add fields at the end.
-fn subscription(mut metadata: Bytes) -> Option<Vec<String>> {
-    /// What is not told from the version is read as the oldest.
-    const OLDEST: i16 = 0;
-    if metadata.len() < 2 {
-        return None;
-    }
-    let _version = metadata.split_to(2);
-    let topics = millstream_protocol::messages::decode::<ConsumerProtocolSubscription>(&mut metadata, OLDEST)
-        .ok()?
-        .topics;
-    Some(topics.iter().map(|t| t.to_string()).collect())
 }

@@ -8,31 +8,35 @@
 //!   A heartbeat that changes nothing writes nothing.
 //! - After a restart members have their epochs and partitions and heartbeat on.
 //!
-//! Deliberately absent: members of the classic protocol in such a group (`group.consumer.migration.policy` is disabled:
-//! a group changes its type while it is empty), rack aware assignment.
+//! Members of the classic protocol may be in such a group too: [`classic`].
+//!
+//! Deliberately absent: rack aware assignment.
 
+mod check;
+mod classic;
 mod reconcile;
+mod records;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_types::{GroupId, Timestamp, TopicName};
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 use uuid::Uuid;
 
 use super::{
     Caller, ClientInfo, Context, GroupConfig, GroupError, MemberId,
     assign::{self, Partitions, Subscriber},
-    stored::{Stored, StoredConsumer, StoredConsumerMember, put_member},
+    embedded::Named,
+    stored::StoredConsumerMember,
     timers::Timer,
 };
+pub(super) use check::check_request;
+use check::{check_epoch, compile, is_subset};
 pub(super) use reconcile::Progress;
 
 /// The epoch with which a member joins, and that with which a static one leaves to come back; -1 is for good.
 pub(super) const JOIN: i32 = 0;
 pub(super) const LEAVE_FOR_NOW: i32 = -2;
-/// What a compiled expression may take; the engine runs in linear time.
-const MAX_REGEX_BYTES: usize = 1 << 20;
-
 /// The topics that there are.
 pub trait Topics {
     /// Id and partitions of a topic.
@@ -88,6 +92,8 @@ pub struct ConsumerMemberDescription {
     pub client: ClientInfo,
     pub topics: Vec<String>,
     pub regex: Option<String>,
+    /// It speaks the classic protocol.
+    pub is_classic: bool,
     pub assigned: Vec<(Uuid, TopicName, Vec<i32>)>,
     pub target: Vec<(Uuid, TopicName, Vec<i32>)>,
 }
@@ -102,8 +108,20 @@ pub(super) struct ConsumerGroup {
     pub(super) members: BTreeMap<MemberId, Member>,
     statics: BTreeMap<String, MemberId>,
     pub(super) since: Timestamp,
+    /// What the request in hand took from the group, if that may leave none but classic members.
+    pub(super) departure: Option<Departure>,
     unsaved: bool,
     unsaved_members: BTreeSet<MemberId>,
+}
+
+/// How a member of the consumer protocol came to be one no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Departure {
+    Left,
+    /// A static one came back as a classic member.
+    Replaced {
+        subscription_changed: bool,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -139,9 +157,33 @@ impl ConsumerGroup {
             members: BTreeMap::new(),
             statics: BTreeMap::new(),
             since: now,
+            departure: None,
             unsaved: true,
             unsaved_members: BTreeSet::new(),
         }
+    }
+
+    /// Puts a member in that is not there yet.
+    pub(super) fn enter(&mut self, id: MemberId, member: StoredConsumerMember) {
+        if let Some(instance) = &member.instance {
+            self.statics.insert(instance.clone(), id.clone());
+        }
+        self.unsaved_members.insert(id.clone());
+        self.members.insert(id, Member::new(member));
+    }
+
+    /// Takes the topics as they are.
+    pub(super) fn look_at(&mut self, topics: &dyn Topics) {
+        self.topics = self.subscribed(topics);
+    }
+
+    /// Partitions by the names of their topics, as far as members read these.
+    pub(super) fn by_name(&self, partitions: &Partitions) -> Named {
+        let named = self.topics.iter().filter_map(|(name, (id, _))| {
+            let partitions = partitions.get(id)?;
+            Some((name.clone(), partitions.clone()))
+        });
+        named.collect()
     }
 
     pub(super) fn heartbeat(
@@ -157,7 +199,7 @@ impl ConsumerGroup {
         let id = &request.member;
         let before = self.member(id).durable.clone();
         if self.update(request)? {
-            self.topics = self.subscribed(topics);
+            self.look_at(topics);
             self.next_epoch(context.now);
         }
         if self.epoch > self.assignment_epoch {
@@ -175,7 +217,7 @@ impl ConsumerGroup {
         Ok(ConsumerAnswer {
             member: id.clone(),
             epoch: member.epoch,
-            heartbeat_interval_ms: context.config.consumer.heartbeat_interval_ms,
+            heartbeat_interval_ms: context.heartbeat_ms(&self.id),
             assignment,
         })
     }
@@ -241,14 +283,11 @@ impl ConsumerGroup {
             instance: request.instance.clone(),
             ..StoredConsumerMember::default()
         };
-        if let Some(instance) = &request.instance {
-            self.statics.insert(instance.clone(), request.member.clone());
-        }
-        self.members.insert(request.member.clone(), Member::new(member));
-        self.unsaved_members.insert(request.member.clone());
+        self.enter(request.member.clone(), member);
     }
 
-    /// A static member that has left for now comes back under a new id, to what it had.
+    /// A static member that has left for now comes back under a new id, to what it had; or it was of the classic
+    /// protocol, which has no such leaving.
     fn replace_static(
         &mut self,
         former: &MemberId,
@@ -256,13 +295,19 @@ impl ConsumerGroup {
         instance: &str,
         context: &mut Context<'_>,
     ) -> Result<(), GroupError> {
-        let released = self.member(former).durable.epoch == LEAVE_FOR_NOW;
-        if !released {
+        let member = &self.member(former).durable;
+        if member.epoch != LEAVE_FOR_NOW && member.classic.is_none() {
             return Err(GroupError::UnreleasedInstance {
                 instance: instance.into(),
                 member: former.clone(),
             });
         }
+        self.take_over(former, id, instance, context);
+        Ok(())
+    }
+
+    /// What a static member had goes to its next process; whoever has the former id is fenced.
+    fn take_over(&mut self, former: &MemberId, id: &MemberId, instance: &str, context: &mut Context<'_>) {
         let mut member = self.members.remove(former).expect("static ids are of members");
         self.cancel_timers(former, context);
         member.durable.epoch = JOIN;
@@ -271,7 +316,6 @@ impl ConsumerGroup {
         self.statics.insert(instance.into(), id.clone());
         self.members.insert(id.clone(), member);
         self.unsaved_members.extend([former.clone(), id.clone()]);
-        Ok(())
     }
 
     /// Takes over what the member says of itself; whether its subscription is another now.
@@ -296,6 +340,7 @@ impl ConsumerGroup {
             next.assignor.clone_from(&request.assignor);
         }
         next.client = request.client.clone().into();
+        next.classic = None;
         let is_other = next.topics != before.topics || next.regex != before.regex;
         if next.regex != before.regex {
             member.regex = next.regex.as_deref().map(compile).transpose()?;
@@ -404,7 +449,7 @@ impl ConsumerGroup {
         Ok(ConsumerAnswer {
             member: id.clone(),
             epoch: request.epoch,
-            heartbeat_interval_ms: context.config.consumer.heartbeat_interval_ms,
+            heartbeat_interval_ms: context.heartbeat_ms(&self.id),
             assignment: None,
         })
     }
@@ -421,10 +466,15 @@ impl ConsumerGroup {
                     self.remove(&id, context);
                 }
             }
+            Timer::Answer(id) => {
+                let is_classic = self.members.get(&id).is_some_and(|m| m.durable.classic.is_some());
+                if is_classic {
+                    self.remove(&id, context);
+                }
+            }
             // of another type of group
             Timer::Join | Timer::Sync => {}
         }
-        self.save(context);
     }
 
     /// Its partitions are free at once; who gets them is found by the next heartbeat.
@@ -435,6 +485,7 @@ impl ConsumerGroup {
         if let Some(instance) = &gone.durable.instance {
             self.statics.remove(instance);
         }
+        self.departure = Some(Departure::Left);
         self.cancel_timers(id, context);
         self.topics
             .retain(|topic, _| self.members.values().any(|m| m.reads(topic)));
@@ -445,12 +496,22 @@ impl ConsumerGroup {
     fn cancel_timers(&self, id: &MemberId, context: &mut Context<'_>) {
         context.timers.cancel(&self.id, &Timer::Session(id.clone()));
         context.timers.cancel(&self.id, &Timer::Revocation(id.clone()));
+        context.timers.cancel(&self.id, &Timer::Answer(id.clone()));
+    }
+
+    fn restart_session(&self, id: &MemberId, context: &mut Context<'_>) {
+        let classic = self.member(id).durable.classic.as_ref();
+        let session_ms = classic.map_or(context.session_ms(&self.id), |c| c.session_timeout_ms);
+        context.start(&self.id, Timer::Session(id.clone()), session_ms.into());
     }
 
     fn restart_timers(&self, id: &MemberId, progress: Progress, epoch: i32, context: &mut Context<'_>) {
+        self.restart_session(id, context);
         let member = &self.member(id).durable;
-        let session_ms = context.config.consumer.session_timeout_ms;
-        context.start(&self.id, Timer::Session(id.clone()), session_ms.into());
+        if member.classic.is_some() {
+            return;
+        }
+        context.timers.cancel(&self.id, &Timer::Answer(id.clone()));
         let timer = Timer::Revocation(id.clone());
         let was_revoking = progress == Progress::Revoking && epoch == member.epoch;
         match member.progress {
@@ -475,7 +536,13 @@ impl ConsumerGroup {
         if transactional && *caller == Caller::outsider() {
             return Ok(());
         }
-        check_epoch(caller, self.epoch_of(&caller.member)?)
+        self.check_epoch(caller)
+    }
+
+    /// Whether a commit of that member must come with a version that has a place for its epoch.
+    pub(super) fn wants_epoch_of(&self, caller: &Caller) -> bool {
+        let member = self.members.get(&caller.member);
+        !self.members.is_empty() && member.is_none_or(|m| m.durable.classic.is_none())
     }
 
     /// Whether offsets may be read: by everybody, and by members that know their epoch.
@@ -483,12 +550,20 @@ impl ConsumerGroup {
         if caller.member.is_empty() && caller.generation < 0 {
             return Ok(());
         }
-        check_epoch(caller, self.epoch_of(&caller.member)?)
+        self.check_epoch(caller)
     }
 
-    fn epoch_of(&self, member: &MemberId) -> Result<i32, GroupError> {
-        let found = self.members.get(member).ok_or_else(|| self.unknown(member))?;
-        Ok(found.durable.epoch)
+    fn check_epoch(&self, caller: &Caller) -> Result<(), GroupError> {
+        let member = self.members.get(&caller.member);
+        let member = &member.ok_or_else(|| self.unknown(&caller.member))?.durable;
+        if member.classic.is_some() && caller.generation != member.epoch {
+            return Err(GroupError::IllegalGeneration {
+                group: self.id.clone(),
+                generation: caller.generation,
+                current: member.epoch,
+            });
+        }
+        check_epoch(caller, member.epoch)
     }
 
     pub(super) fn is_subscribed(&self, topic: &str) -> bool {
@@ -525,6 +600,7 @@ impl ConsumerGroup {
             client: m.durable.client.clone().into(),
             topics: m.durable.topics.iter().cloned().collect(),
             regex: m.durable.regex.clone(),
+            is_classic: m.durable.classic.is_some(),
             assigned: named(&m.durable.assigned),
             target: named(&m.durable.target),
         };
@@ -534,57 +610,6 @@ impl ConsumerGroup {
             assignment_epoch: self.assignment_epoch,
             assignor: self.assignor(config),
             members: self.members.iter().map(describe).collect(),
-        }
-    }
-
-    pub(super) fn stored(&self) -> StoredConsumer {
-        StoredConsumer {
-            epoch: self.epoch,
-            assignment_epoch: self.assignment_epoch,
-            topics: self.topics.clone(),
-            since: self.since,
-        }
-    }
-
-    pub(super) fn stored_members(&self) -> impl Iterator<Item = (&MemberId, &StoredConsumerMember)> {
-        self.members.iter().map(|(id, m)| (id, &m.durable))
-    }
-
-    pub(super) fn load(&mut self, stored: StoredConsumer) {
-        if self.stored() != stored {
-            self.epoch = stored.epoch;
-            self.assignment_epoch = stored.assignment_epoch;
-            self.topics = stored.topics;
-            self.since = stored.since;
-        }
-        self.unsaved = false;
-    }
-
-    pub(super) fn load_member(&mut self, id: MemberId, stored: Option<StoredConsumerMember>) {
-        self.unsaved_members.remove(&id);
-        let Some(stored) = stored else {
-            self.members.remove(&id);
-            self.statics.retain(|_, member| *member != id);
-            return;
-        };
-        if self.members.get(&id).is_some_and(|m| m.durable == stored) {
-            return;
-        }
-        if let Some(instance) = &stored.instance {
-            self.statics.insert(instance.clone(), id.clone());
-        }
-        self.members.insert(id, Member::new(stored));
-    }
-
-    /// Every request ends with this: what changed is written, and nothing else.
-    pub(super) fn save(&self, context: &mut Context<'_>) {
-        let puts = &mut context.effects.puts;
-        if self.unsaved {
-            puts.push(Stored::Consumer(self.stored()).put(&self.id));
-        }
-        for id in &self.unsaved_members {
-            let member = self.members.get(id).map(|m| &m.durable);
-            puts.push(put_member(&self.id, id, member));
         }
     }
 
@@ -598,87 +623,4 @@ impl ConsumerGroup {
             member: member.clone(),
         }
     }
-}
-
-/// What the request of a heartbeat must have, whatever the group.
-pub(super) fn check_request(
-    group: &GroupId,
-    request: &ConsumerHeartbeat,
-    assignors: &[String],
-) -> Result<(), GroupError> {
-    let invalid = |reason| Err(GroupError::InvalidRequest { reason });
-    let is_blank = |text: &Option<String>| text.as_ref().is_some_and(|t| t.trim().is_empty());
-    if group.as_str().trim().is_empty() {
-        return invalid("the group has no name");
-    }
-    if request.member.trim().is_empty() {
-        return invalid("the member has no id");
-    }
-    if is_blank(&request.instance) {
-        return invalid("an instance id may not be empty");
-    }
-    if is_blank(&request.rack) {
-        return invalid("a rack id may not be empty");
-    }
-    if request.epoch < LEAVE_FOR_NOW {
-        return invalid("there is no such member epoch");
-    }
-    if request.epoch == LEAVE_FOR_NOW && request.instance.is_none() {
-        return invalid("only a member with an instance id leaves for now");
-    }
-    if request.epoch == JOIN {
-        if request.rebalance_timeout_ms == -1 {
-            return invalid("a member joins with its rebalance timeout");
-        }
-        if request.owned.as_ref().is_none_or(|owned| !owned.is_empty()) {
-            return invalid("a member joins without partitions");
-        }
-        let has_topics = request.topics.as_ref().is_some_and(|topics| !topics.is_empty());
-        let is_subscribed = if request.may_use_regex {
-            request.topics.is_some() || request.regex.is_some()
-        } else {
-            has_topics
-        };
-        if !is_subscribed {
-            return invalid("a member joins with its subscription");
-        }
-    }
-    if let Some(regex) = request.regex.as_deref().filter(|regex| !regex.is_empty()) {
-        compile(regex)?;
-    }
-    match &request.assignor {
-        Some(assignor) if !assignors.contains(assignor) => Err(GroupError::UnsupportedAssignor {
-            assignor: assignor.clone(),
-        }),
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// An expression for whole names.
-fn compile(regex: &str) -> Result<Regex, GroupError> {
-    RegexBuilder::new(&format!("^(?:{regex})$"))
-        .size_limit(MAX_REGEX_BYTES)
-        .build()
-        .map_err(|error| GroupError::InvalidRegex {
-            regex: regex.into(),
-            reason: error.to_string(),
-        })
-}
-
-fn check_epoch(caller: &Caller, current: i32) -> Result<(), GroupError> {
-    if caller.generation == current {
-        return Ok(());
-    }
-    Err(GroupError::StaleEpoch {
-        member: caller.member.clone(),
-        epoch: caller.generation,
-        current,
-    })
-}
-
-fn is_subset(part: &Partitions, whole: &Partitions) -> bool {
-    let has = |(topic, partitions): (&Uuid, &BTreeSet<i32>)| {
-        whole.get(topic).is_some_and(|all| partitions.is_subset(all)) || partitions.is_empty()
-    };
-    part.iter().all(has)
 }

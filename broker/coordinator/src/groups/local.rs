@@ -97,7 +97,7 @@ impl LocalGroup {
                 }
             }
             // of other types of groups
-            Timer::Revocation(_) | Timer::Join | Timer::Sync => {}
+            Timer::Revocation(_) | Timer::Answer(_) | Timer::Join | Timer::Sync => {}
         }
     }
 

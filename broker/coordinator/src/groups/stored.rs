@@ -34,6 +34,9 @@ pub(crate) struct StoredClassic {
     pub(super) leader: Option<MemberId>,
     /// The leader has synced.
     pub(super) assigned: bool,
+    /// The members are to join again, whatever they have: it was a consumer group until then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) rejoin: bool,
     pub(super) since: Timestamp,
     pub(super) members: Vec<StoredMember>,
 }
@@ -81,6 +84,16 @@ pub(crate) struct StoredConsumerMember {
     pub(super) revoking: Partitions,
     /// What it is to have in the end.
     pub(super) target: Partitions,
+    /// Set if it speaks the classic protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) classic: Option<StoredClassicMember>,
+}
+
+/// What only members of the classic protocol have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredClassicMember {
+    pub(super) session_timeout_ms: i32,
+    pub(super) protocols: Vec<(String, Opaque)>,
 }
 
 impl StoredConsumerMember {

@@ -2,9 +2,10 @@
 
 mod consumer;
 mod kit;
+mod migration;
 mod random;
 
-use millstream_types::Timestamp;
+use millstream_types::{Timestamp, TopicName};
 
 use super::*;
 use kit::{Machine, caller, dynamic, statically};

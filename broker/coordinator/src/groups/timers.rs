@@ -13,6 +13,8 @@ pub(super) enum Timer {
     Session(MemberId),
     /// A member of a consumer group did not give its partitions back in time.
     Revocation(MemberId),
+    /// A classic member of a consumer group was told to join again, or has joined and is to sync, and did not.
+    Answer(MemberId),
     /// The join phase of a classic group ends, whoever is missing.
     Join,
     /// The sync phase of a classic group ends, whoever is missing.
@@ -36,6 +38,10 @@ impl Timers {
         if let Some(at) = self.deadlines.remove(&(group.clone(), timer.clone())) {
             self.queue.remove(&(at, group.clone(), timer.clone()));
         }
+    }
+
+    pub(super) fn is_set(&self, group: &GroupId, timer: &Timer) -> bool {
+        self.deadlines.contains_key(&(group.clone(), timer.clone()))
     }
 
     /// Forgets all deadlines of a group.
@@ -77,6 +83,7 @@ mod tests {
         timers.set(&a, Timer::Session("m".into()), Timestamp(4));
         timers.set(&a, Timer::Session("m".into()), Timestamp(9));
         timers.set(&b, Timer::Sync, Timestamp(7));
+        assert!(timers.is_set(&b, &Timer::Sync) && !timers.is_set(&a, &Timer::Sync));
         assert_eq!(timers.next_deadline(), Some(Timestamp(5)));
         assert_eq!(timers.pop(Timestamp(4)), None);
         assert_eq!(timers.pop(Timestamp(5)), Some((a.clone(), Timer::Join)));

@@ -371,7 +371,7 @@ impl ClassicGroup {
     }
 
     /// The protocol with the most first choices among those that all members speak.
-    fn select_protocol(&self) -> Option<String> {
+    pub(super) fn select_protocol(&self) -> Option<String> {
         let first = self.members.values().next()?;
         let common = first.protocols.iter().map(|p| p.name.as_str());
         let common: Vec<&str> = common

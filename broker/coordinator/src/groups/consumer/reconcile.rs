@@ -59,6 +59,13 @@ impl ConsumerGroup {
         }
     }
 
+    /// Whether a member that waits for partitions of others can have all of them now.
+    pub(super) fn all_free(&self, id: &MemberId) -> bool {
+        let member = &self.member(id).durable;
+        let wanted = difference(&member.target, &member.assigned);
+        self.without_others(id, &wanted) == wanted
+    }
+
     /// What of these nobody else has, or is giving back.
     fn without_others(&self, id: &MemberId, wanted: &Partitions) -> Partitions {
         let mut free = wanted.clone();

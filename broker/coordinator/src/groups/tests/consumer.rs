@@ -1,46 +1,19 @@
 //! Rules of the consumer protocol, and clients that follow it in any order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use proptest::{prelude::*, sample::Index};
-use uuid::Uuid;
 
-use super::{kit::Machine, *};
-
-/// A catalogue of topics, by name.
-#[derive(Clone, Debug, Default)]
-struct Catalogue(BTreeMap<String, (Uuid, i32)>);
-
-impl Catalogue {
-    fn of(topics: &[(&str, i32)]) -> Self {
-        let mut catalogue = Self::default();
-        topics
-            .iter()
-            .for_each(|(name, partitions)| catalogue.set(name, *partitions));
-        catalogue
-    }
-
-    fn set(&mut self, name: &str, partitions: i32) {
-        let id = Uuid::from_u128(u128::from(name.as_bytes()[0]));
-        self.0.insert(name.into(), (id, partitions));
-    }
-}
-
-impl Topics for Catalogue {
-    fn get(&self, name: &TopicName) -> Option<(Uuid, i32)> {
-        self.0.get(name.as_str()).copied()
-    }
-
-    fn names(&self) -> Vec<TopicName> {
-        self.0.keys().map(|name| TopicName::new(name).unwrap()).collect()
-    }
-}
+use super::{
+    kit::{Catalogue, Machine},
+    *,
+};
 
 fn group() -> GroupId {
     kit::group()
 }
 
-fn joining(member: &str, topics: &[&str]) -> ConsumerHeartbeat {
+pub(super) fn joining(member: &str, topics: &[&str]) -> ConsumerHeartbeat {
     ConsumerHeartbeat {
         member: member.into(),
         rebalance_timeout_ms: 30_000,
@@ -51,7 +24,7 @@ fn joining(member: &str, topics: &[&str]) -> ConsumerHeartbeat {
     }
 }
 
-fn beating(member: &str, epoch: i32) -> ConsumerHeartbeat {
+pub(super) fn beating(member: &str, epoch: i32) -> ConsumerHeartbeat {
     ConsumerHeartbeat {
         member: member.into(),
         epoch,
@@ -64,15 +37,13 @@ fn beating(member: &str, epoch: i32) -> ConsumerHeartbeat {
 /// A machine and what there is to read.
 struct Broker {
     machine: Machine,
-    topics: Catalogue,
 }
 
 impl Broker {
     fn new(topics: &[(&str, i32)]) -> Self {
-        Self {
-            machine: Machine::new(),
-            topics: Catalogue::of(topics),
-        }
+        let mut machine = Machine::new();
+        machine.topics = Catalogue::of(topics);
+        Self { machine }
     }
 
     fn ask(&mut self, request: &ConsumerHeartbeat) -> Result<ConsumerAnswer, GroupError> {
@@ -80,15 +51,18 @@ impl Broker {
         let (answer, effects) =
             self.machine
                 .groups
-                .consumer_heartbeat(&group(), request, &self.topics, now)?;
+                .consumer_heartbeat(&group(), request, &self.machine.topics, now)?;
         self.machine.perform(effects);
         self.is_durable();
         Ok(answer)
     }
 
     fn grow(&mut self, topic: &str, partitions: i32) {
-        self.topics.set(topic, partitions);
-        let effects = self.machine.groups.topics_changed(&self.topics, self.machine.now);
+        self.machine.topics.set(topic, partitions);
+        let effects = self
+            .machine
+            .groups
+            .topics_changed(&self.machine.topics, self.machine.now);
         self.machine.perform(effects);
         self.is_durable();
     }
@@ -242,7 +216,7 @@ fn a_heartbeat_without_news_writes_nothing() {
     let (answer, effects) = broker
         .machine
         .groups
-        .consumer_heartbeat(&group(), &beating("m", 1), &broker.topics, now)
+        .consumer_heartbeat(&group(), &beating("m", 1), &broker.machine.topics, now)
         .unwrap();
     assert_eq!((answer.assignment, effects), (None, Effects::default()));
 }
@@ -364,11 +338,11 @@ fn a_deleted_topic_is_taken_away() {
     let mut broker = Broker::new(&[("a", 2), ("b", 2)]);
     let mut client = Client::new("m".into(), &["a", "b"]);
     client.beat(&mut broker, false);
-    broker.topics.0.remove("b");
+    broker.machine.topics.0.remove("b");
     let effects = broker
         .machine
         .groups
-        .topics_changed(&broker.topics, broker.machine.now);
+        .topics_changed(&broker.machine.topics, broker.machine.now);
     broker.machine.perform(effects);
     settle(&mut broker, std::slice::from_mut(&mut client));
     assert_eq!(count(&client.owned), 2);
@@ -462,14 +436,12 @@ fn a_full_consumer_group_takes_nobody_more() {
         max_size: 1,
         ..ConsumerGroupConfig::default()
     };
-    let machine = Machine::with(GroupConfig {
+    let mut machine = Machine::with(GroupConfig {
         consumer,
         ..GroupConfig::default()
     });
-    let mut broker = Broker {
-        machine,
-        topics: Catalogue::of(&[("a", 1)]),
-    };
+    machine.topics = Catalogue::of(&[("a", 1)]);
+    let mut broker = Broker { machine };
     broker.ask(&joining("m1", &["a"])).unwrap();
     assert!(matches!(
         broker.ask(&joining("m2", &["a"])),
@@ -527,9 +499,12 @@ fn commits_and_fetches_know_their_epoch() {
         "older transactional clients name no member"
     );
     assert!(matches!(check("m", 0, true), Err(GroupError::StaleEpoch { .. })));
-    assert_eq!(groups.check_commit_version(&group(), true), Ok(()));
+    assert_eq!(
+        groups.check_commit_version(&group(), &Caller::outsider(), true),
+        Ok(())
+    );
     assert!(matches!(
-        groups.check_commit_version(&group(), false),
+        groups.check_commit_version(&group(), &Caller::outsider(), false),
         Err(GroupError::UnsupportedVersion { .. })
     ));
     assert_eq!(groups.check_offset_fetch(&group(), &Caller::outsider()), Ok(()));
@@ -608,7 +583,7 @@ proptest! {
                 Step::Beat(..) | Step::Leave(_) | Step::Crash(_) => {}
                 Step::Grow(a, n) => {
                     let name = if a { "a" } else { "b" };
-                    let now = broker.topics.0[name].1;
+                    let now = broker.machine.topics.0[name].1;
                     broker.grow(name, now.max(n.into()));
                 }
                 Step::Pass(ms) => {
@@ -646,7 +621,7 @@ proptest! {
         nobody_shares(&clients);
         let owned: usize = clients.iter().map(|c| count(&c.owned)).sum();
         let reads_b = clients.iter().any(|c| c.topics.len() == 2);
-        let (a, b) = (broker.topics.0["a"].1, broker.topics.0["b"].1);
+        let (a, b) = (broker.machine.topics.0["a"].1, broker.machine.topics.0["b"].1);
         let expected = a + if reads_b { b } else { 0 };
         prop_assert_eq!(i64::try_from(owned).unwrap(), i64::from(expected));
     }

@@ -1,6 +1,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
+use millstream_types::TopicName;
+use uuid::Uuid;
 
 use crate::{Coordinator, Put};
 
@@ -65,11 +67,41 @@ pub(super) fn sync_request(member: &str, generation: i32, shares: &[(&str, &str)
     }
 }
 
+/// A catalogue of topics, by name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Catalogue(pub(super) BTreeMap<String, (Uuid, i32)>);
+
+impl Catalogue {
+    pub(super) fn of(topics: &[(&str, i32)]) -> Self {
+        let mut catalogue = Self::default();
+        topics
+            .iter()
+            .for_each(|(name, partitions)| catalogue.set(name, *partitions));
+        catalogue
+    }
+
+    pub(super) fn set(&mut self, name: &str, partitions: i32) {
+        let id = Uuid::from_u128(u128::from(name.as_bytes()[0]));
+        self.0.insert(name.into(), (id, partitions));
+    }
+}
+
+impl Topics for Catalogue {
+    fn get(&self, name: &TopicName) -> Option<(Uuid, i32)> {
+        self.0.get(name.as_str()).copied()
+    }
+
+    fn names(&self) -> Vec<TopicName> {
+        self.0.keys().map(|name| TopicName::new(name).unwrap()).collect()
+    }
+}
+
 /// A machine with its log: what it writes is replayed, and after every step a machine that knows only the log must be in
 /// the same state, as far as it is not on the way to another.
 pub(super) struct Machine {
     pub(super) groups: Groups,
     pub(super) now: Timestamp,
+    pub(super) topics: Catalogue,
     pub(super) loses_writes: bool,
     config: GroupConfig,
     log: BTreeMap<Bytes, Bytes>,
@@ -86,6 +118,7 @@ impl Machine {
         Self {
             groups: Groups::new(config.clone()),
             now: Timestamp(1_000),
+            topics: Catalogue::default(),
             loses_writes: false,
             config,
             log: BTreeMap::new(),
@@ -117,7 +150,7 @@ impl Machine {
     pub(super) fn join(&mut self, mut request: JoinRequest) -> Token {
         let token = self.token();
         request.new_member = format!("m{}", token.0);
-        let effects = self.groups.join(request, token, self.now);
+        let effects = self.groups.join(request, &self.topics, token, self.now);
         self.perform(effects);
         token
     }
