@@ -9,6 +9,8 @@
 //! - The end of a transaction is one decision: markers, group offsets and the new state. There is no prepared state, so
 //!   Kafka's CONCURRENT_TRANSACTIONS has no place here.
 //! - Markers carry at least the epoch of the records; after a fence or with KIP-890 the next one.
+//! - Time costs by what is due, not by how many ids there are: open transactions wait in the order of their deadlines, the
+//!   others in the order of their last change.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -127,6 +129,10 @@ pub struct Claim<'a> {
 pub struct Transactions {
     by_id: BTreeMap<TransactionalId, Transaction>,
     by_producer: HashMap<ProducerId, TransactionalId>,
+    /// The ids with an open transaction, by when it expires.
+    open: BTreeSet<(Timestamp, TransactionalId)>,
+    /// All others, by their last change.
+    idle: BTreeSet<(Timestamp, TransactionalId)>,
     next_producer_id: i64,
 }
 
@@ -300,7 +306,7 @@ impl Transactions {
 
     /// Whether an open transaction holds an offset of that group: what is committed may change (`require_stable`).
     pub fn holds_offset(&self, group: &GroupId, partition: &TopicPartition) -> bool {
-        let mut ongoing = self.by_id.values().filter_map(|t| t.ongoing.as_ref());
+        let mut ongoing = self.open().filter_map(|(_, t)| t.ongoing.as_ref());
         ongoing.any(|o| o.offsets.iter().any(|(g, p, _)| (g, p) == (group, partition)))
     }
 
@@ -384,38 +390,33 @@ impl Transactions {
     /// Aborts the transactions that took longer than their producers allowed, and fences these; answers their ids.
     pub fn expire(&self, now: Timestamp) -> Decision<Vec<TransactionalId>> {
         let mut expired = Decision::answer(Vec::new());
-        for (id, transaction) in &self.by_id {
-            if transaction.deadline().is_some_and(|deadline| deadline <= now) {
-                let fencing = next_epoch(transaction.producer);
-                expired
-                    .puts
-                    .push(put(id, &transaction.ended(fencing, None, Ended::Abort, now)));
-                expired
-                    .markers
-                    .extend(transaction.markers(fencing, Outcome::Abort));
-                expired.response.push(id.clone());
-            }
+        for (_, id) in self.open.iter().take_while(|(deadline, _)| *deadline <= now) {
+            let transaction = &self.by_id[id];
+            let fencing = next_epoch(transaction.producer);
+            expired
+                .puts
+                .push(put(id, &transaction.ended(fencing, None, Ended::Abort, now)));
+            expired
+                .markers
+                .extend(transaction.markers(fencing, Outcome::Abort));
+            expired.response.push(id.clone());
         }
         expired
     }
 
     /// Forgets the transactional ids that were not used for that long (`transactional.id.expiration.ms`).
     pub fn expire_ids(&self, now: Timestamp, unused_ms: i64) -> Decision<usize> {
-        let is_unused =
-            |t: &Transaction| t.ongoing.is_none() && t.updated.0.saturating_add(unused_ms) <= now.0;
-        let unused = self
-            .by_id
-            .iter()
-            .filter(|(_, transaction)| is_unused(transaction));
+        let is_unused = |updated: &Timestamp| updated.0.saturating_add(unused_ms) <= now.0;
+        let unused = self.idle.iter().take_while(|(updated, _)| is_unused(updated));
         let puts: Vec<_> = unused
-            .map(|(id, _)| (Key::Transaction(id.clone()).encode(), None))
+            .map(|(_, id)| (Key::Transaction(id.clone()).encode(), None))
             .collect();
         Decision::put(puts.len(), puts)
     }
 
     pub(crate) fn forget_topic(&self, topic: &TopicName) -> Vec<Put> {
         let mut puts = Vec::new();
-        for (id, transaction) in &self.by_id {
+        for (id, transaction) in self.open() {
             let touches = |o: &Ongoing| {
                 o.partitions.iter().any(|p| p.topic == *topic)
                     || o.offsets.iter().any(|(_, p, _)| p.topic == *topic)
@@ -429,6 +430,10 @@ impl Transactions {
             }
         }
         puts
+    }
+
+    fn open(&self) -> impl Iterator<Item = (&TransactionalId, &Transaction)> {
+        self.open.iter().map(|(_, id)| (id, &self.by_id[id]))
     }
 
     fn current(&self, claim: Claim<'_>) -> Result<&Transaction, TransactionError> {
@@ -467,10 +472,20 @@ impl Transactions {
     pub(crate) fn replay_transaction(&mut self, id: TransactionalId, transaction: Option<Transaction>) {
         if let Some(former) = self.by_id.remove(&id) {
             self.by_producer.remove(&former.producer.id);
+            self.queue_of(&former).remove(&(former.due_by(), id.clone()));
         }
         if let Some(transaction) = transaction {
             self.by_producer.insert(transaction.producer.id, id.clone());
+            self.queue_of(&transaction)
+                .insert((transaction.due_by(), id.clone()));
             self.by_id.insert(id, transaction);
+        }
+    }
+
+    fn queue_of(&mut self, transaction: &Transaction) -> &mut BTreeSet<(Timestamp, TransactionalId)> {
+        match transaction.ongoing {
+            Some(_) => &mut self.open,
+            None => &mut self.idle,
         }
     }
 }
@@ -486,9 +501,12 @@ impl Transaction {
         self.ongoing.iter().flat_map(|o| &o.partitions)
     }
 
-    fn deadline(&self) -> Option<Timestamp> {
-        let started = self.started()?;
-        Some(Timestamp(started.0.saturating_add(i64::from(self.timeout_ms))))
+    /// Its place in the queue of open or of idle ids.
+    fn due_by(&self) -> Timestamp {
+        match self.started() {
+            Some(started) => Timestamp(started.0.saturating_add(i64::from(self.timeout_ms))),
+            None => self.updated,
+        }
     }
 
     pub fn state(&self) -> TransactionState {

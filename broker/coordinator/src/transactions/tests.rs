@@ -384,6 +384,36 @@ fn a_fenced_producer_of_version_2_cannot_end_what_was_aborted() {
 }
 
 #[test]
+fn of_many_ids_those_that_are_due_expire_and_no_others() {
+    let mut coordinator = Coordinator::default();
+    let id = |n: i64| TransactionalId::new(format!("task-{n}"));
+    for n in 0..50 {
+        let begun = coordinator
+            .transactions
+            .init(&id(n), TIMEOUTS, None, Timestamp(n));
+        let (producer, _) = perform(&mut coordinator, begun.unwrap());
+        if n % 2 == 0 {
+            let id = id(n);
+            let added =
+                coordinator
+                    .transactions
+                    .add_partitions(v1(&id, producer), &[partition(0)], Timestamp(n));
+            perform(&mut coordinator, added.unwrap());
+        }
+    }
+    let expired = coordinator.transactions.expire(Timestamp(1010));
+    let open: Vec<_> = (0..=10).step_by(2).map(id).collect();
+    assert_eq!(perform(&mut coordinator, expired).0, open);
+    let forgotten = coordinator.transactions.expire_ids(Timestamp(120), 100);
+    assert_eq!(
+        perform(&mut coordinator, forgotten).0,
+        10,
+        "the odd ones up to 20"
+    );
+    assert_eq!(coordinator.transactions.iter().count(), 40);
+}
+
+#[test]
 fn unused_ids_are_forgotten_unless_a_transaction_is_open() {
     let mut coordinator = Coordinator::default();
     let (me, _) = begin(&mut coordinator);
@@ -512,6 +542,12 @@ proptest! {
                 recovered.replay(put).unwrap();
             }
             prop_assert_eq!(&recovered, &live);
+            let transactions = &live.transactions;
+            for (queue, is_open) in [(&transactions.open, true), (&transactions.idle, false)] {
+                let all = transactions.iter().filter(|(_, t)| t.ongoing.is_some() == is_open);
+                let expected: BTreeSet<_> = all.map(|(id, t)| (t.due_by(), id.clone())).collect();
+                prop_assert_eq!(queue, &expected);
+            }
             for (id, transaction) in live.transactions.iter() {
                 let mine = transaction.producer;
                 prop_assert_eq!(live.transactions.of_producer(mine.id), Some((id, mine)));
