@@ -4,11 +4,17 @@
 //! elements; a claim of two thousand million would end the process. [`decode`] therefore reads the message twice: first
 //! through [`Guard`], in which no length can exceed the bytes that are left, and only if that succeeds for real.
 
+mod by_topic_id;
+
 use bytes::{Buf, Bytes, TryGetError};
 use kafka_protocol::protocol::buf::ByteBuf;
 pub use kafka_protocol::{
     messages::*,
     protocol::{Decodable, Encodable, HeaderVersion, Message, Request, StrBytes, VersionRange},
+};
+
+pub use by_topic_id::{
+    OFFSETS_BY_TOPIC_ID, decode_offset_commit_by_topic_id, decode_offset_fetch_by_topic_id,
 };
 
 /// Bytes that are not the message they should be.

@@ -44,7 +44,7 @@ pub use builder::BatchBuilder;
 pub use compression::{Compression, MAX_DECOMPRESSED_BYTES};
 pub use control::{ControlRecord, Outcome};
 pub use header::{Attributes, BatchHeader, HEADER_BYTES, NO_PRODUCER_ID, NO_SEQUENCE, TimestampType};
-pub use records::{RecordTimes, Records};
+pub use records::{RecordFacts, RecordTimes, Records};
 pub use view::{RecordBatch, Split, split};
 
 /// Why bytes are not a record batch, or not one that may be kept.
@@ -70,6 +70,8 @@ pub enum BatchError {
     TooLarge { limit: usize },
     #[error("record {index} is malformed: {reason}")]
     InvalidRecord { index: i32, reason: &'static str },
+    #[error("record {index} has no key, but the topic is compacted by key")]
+    MissingKey { index: i32 },
     #[error("control record is malformed")]
     InvalidControlRecord,
     #[error("{bytes} bytes of records do not fit into one batch")]

@@ -85,36 +85,61 @@ pub struct RecordTimes {
     pub newest: Option<Timestamp>,
 }
 
-/// A record without a time says so.
-const NO_TIMESTAMP: Timestamp = Timestamp(-1);
-
 impl RecordTimes {
+    /// What a record says that has no time.
+    pub const NONE: Timestamp = Timestamp(-1);
+
     fn note(&mut self, time: Timestamp) {
-        if time != NO_TIMESTAMP {
+        if time != Self::NONE {
             self.oldest = Some(self.oldest.map_or(time, |oldest| oldest.min(time)));
             self.newest = self.newest.max(Some(time));
         }
     }
 }
 
-/// Walks plain records as a producer writes them, without taking them apart: each field within its record, offset deltas
-/// 0, 1, 2, …, nothing behind the last one. With `keyed`, each has a key. Allocates nothing, however many there are.
-pub(super) fn validate(
+/// What a topic may judge a record by, without taking it apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordFacts {
+    /// Its place in the batch, from 0.
+    pub index: i32,
+    pub timestamp: Timestamp,
+    pub has_key: bool,
+}
+
+/// Walks plain records as a producer writes them. With `keyed`, each has a key. Answers their times.
+pub(super) fn validate(header: &BatchHeader, plain: &[u8], keyed: bool) -> Result<RecordTimes, BatchError> {
+    let mut times = RecordTimes::default();
+    walk(header, plain, |record| {
+        if keyed && !record.has_key {
+            return Err(BatchError::MissingKey { index: record.index });
+        }
+        times.note(record.timestamp);
+        Ok(())
+    })?;
+    Ok(times)
+}
+
+/// Shows every record to `see`, and checks it on the way: each field within its record, offset deltas 0, 1, 2, …, nothing
+/// behind the last one. Allocates nothing, however many there are.
+pub(super) fn walk(
     header: &BatchHeader,
     mut plain: &[u8],
-    keyed: bool,
-) -> Result<RecordTimes, BatchError> {
-    let mut times = RecordTimes::default();
+    mut see: impl FnMut(RecordFacts) -> Result<(), BatchError>,
+) -> Result<(), BatchError> {
     for index in 0..header.records_count {
         let body = take_sized(&mut plain).ok_or("its length is wrong");
-        let delta = body
+        let (delta, has_key) = body
             .and_then(|body| body.ok_or("its length is negative"))
-            .and_then(|body| validate_record(body, i64::from(index), keyed))
+            .and_then(|body| validate_record(body, i64::from(index)))
             .map_err(|reason| BatchError::InvalidRecord { index, reason })?;
-        times.note(Timestamp(header.base_timestamp.0.wrapping_add(delta)));
+        see(RecordFacts {
+            index,
+            timestamp: Timestamp(header.base_timestamp.0.wrapping_add(delta)),
+            has_key,
+        })?;
     }
     if plain.is_empty() {
-        return Ok(times);
+        return Ok(());
     }
     Err(BatchError::InvalidRecord {
         index: header.records_count,
@@ -122,8 +147,8 @@ pub(super) fn validate(
     })
 }
 
-/// Answers the record's timestamp delta.
-fn validate_record(body: &[u8], offset_delta: i64, keyed: bool) -> Result<i64, &'static str> {
+/// Answers the record's timestamp delta, and whether it has a key.
+fn validate_record(body: &[u8], offset_delta: i64) -> Result<(i64, bool), &'static str> {
     let (_attributes, mut rest) = body.split_first().ok_or("it is empty")?;
     let rest = &mut rest;
     let timestamp_delta = varint::read(rest).ok_or("timestamp")?;
@@ -131,9 +156,6 @@ fn validate_record(body: &[u8], offset_delta: i64, keyed: bool) -> Result<i64, &
         return Err("its offset is not the next one");
     }
     let key = take_sized(rest).ok_or("key")?;
-    if keyed && key.is_none() {
-        return Err("it has no key, but the topic is compacted by key");
-    }
     take_sized(rest).ok_or("value")?;
     let headers = varint::read(rest).ok_or("header count")?;
     if !usize::try_from(headers).is_ok_and(|count| count <= rest.len() / 2) {
@@ -147,7 +169,7 @@ fn validate_record(body: &[u8], offset_delta: i64, keyed: bool) -> Result<i64, &
         take_sized(rest).ok_or("header value")?;
     }
     if rest.is_empty() {
-        Ok(timestamp_delta)
+        Ok((timestamp_delta, key.is_some()))
     } else {
         Err("it is longer than its fields")
     }

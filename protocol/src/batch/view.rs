@@ -5,7 +5,8 @@ use crc_fast::CrcAlgorithm;
 use millstream_types::{Offset, Record, Timestamp};
 
 use super::{
-    BatchError, BatchHeader, HEADER_BYTES, MAX_DECOMPRESSED_BYTES, RecordTimes, Records, TimestampType,
+    BatchError, BatchHeader, HEADER_BYTES, MAX_DECOMPRESSED_BYTES, RecordFacts, RecordTimes, Records,
+    TimestampType,
     header::{ATTRIBUTES_AT, CRC_AT, LEADER_EPOCH_AT, MAGIC, MAX_TIMESTAMP_AT},
     records,
 };
@@ -113,11 +114,21 @@ impl RecordBatch {
         self.validate(true)
     }
 
+    /// Shows every record to `see`, as [`Self::validate_records`] walks them.
+    pub fn inspect_records(&self, mut see: impl FnMut(RecordFacts)) -> Result<(), BatchError> {
+        records::walk(&self.header, &self.plain_records()?, |record| {
+            see(record);
+            Ok(())
+        })
+    }
+
     fn validate(&self, keyed: bool) -> Result<RecordTimes, BatchError> {
+        records::validate(&self.header, &self.plain_records()?, keyed)
+    }
+
+    fn plain_records(&self) -> Result<Bytes, BatchError> {
         let codec = self.header.attributes.compression()?;
-        let packed = self.bytes.slice(HEADER_BYTES..);
-        let plain = codec.decompress(&packed, MAX_DECOMPRESSED_BYTES)?;
-        records::validate(&self.header, &plain, keyed)
+        codec.decompress(&self.bytes.slice(HEADER_BYTES..), MAX_DECOMPRESSED_BYTES)
     }
 
     /// The batch at its place in the log. Rewrites only bytes outside of the CRC; copies the batch once if its buffer is
