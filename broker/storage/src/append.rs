@@ -12,6 +12,7 @@ use crate::{
     error::{AppendError, PartitionOffline},
     partition::PartitionView,
     producer_state::Verdict,
+    record_errors::{RecordError, RecordRules},
     stage::Effect,
     ticket::Ticket,
     topic_config::TimestampType,
@@ -20,9 +21,6 @@ use crate::{
 
 /// One node leads everything, always.
 pub const LEADER_EPOCH: i32 = 0;
-
-/// Of a batch whose records say no time.
-const NO_TIMESTAMP: Timestamp = Timestamp(-1);
 
 /// Who made a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,20 +62,36 @@ impl Engine {
             check_size(partition, batch.bytes().len(), config)?;
         }
         let times = match (compacted, origin) {
-            (true, _) => Some(batch.validate_keyed_records()?),
-            (false, AppendOrigin::Client) => Some(batch.validate_records()?),
+            (true, _) => Some(batch.validate_keyed_records()),
+            (false, AppendOrigin::Client) => Some(batch.validate_records()),
             (false, AppendOrigin::Internal) => None,
         };
-        if let (Some(times), Some(config)) = (times, config)
-            && config.timestamp_type == TimestampType::CreateTime
-        {
-            check_times(partition, times, config, self.clock.now())?;
-            batch = batch.set_create_time(times.newest.unwrap_or(NO_TIMESTAMP));
+        if let (Some(times), Some(config)) = (times, config) {
+            let times = self.check_records(partition, &batch, times, config)?;
+            if config.timestamp_type == TimestampType::CreateTime {
+                batch = batch.set_create_time(times.newest.unwrap_or(RecordTimes::NONE));
+            }
         }
         if let Some((codec, level)) = config.and_then(|config| config.compression) {
             batch = self.recompress(batch, codec, level)?;
         }
         self.accept(partition, batch)
+    }
+
+    /// Of records that were walked; those of a topic that does not exist are refused later.
+    fn check_records(
+        &self,
+        partition: &TopicPartition,
+        batch: &RecordBatch,
+        times: Result<RecordTimes, BatchError>,
+        config: &TopicConfig,
+    ) -> Result<RecordTimes, AppendError> {
+        let rules = || RecordRules::of(config, self.clock.now());
+        match times {
+            Ok(times) if rules().allow(times) => Ok(times),
+            Ok(_) | Err(BatchError::MissingKey { .. }) => Err(rules().refusal(partition, batch)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Outside of all locks: it takes as long as the codec does.
@@ -216,30 +230,23 @@ fn check_size(name: &TopicPartition, size: usize, config: &TopicConfig) -> Resul
     })
 }
 
-/// Records without a time are of any time.
-fn check_times(
-    name: &TopicPartition,
-    times: RecordTimes,
-    config: &TopicConfig,
-    now: Timestamp,
-) -> Result<(), AppendError> {
-    let too_early = |time: &Timestamp| now.0.saturating_sub(time.0) > config.timestamp_before_max_ms;
-    let too_late = |time: &Timestamp| time.0.saturating_sub(now.0) > config.timestamp_after_max_ms;
-    let wrong = times.oldest.filter(too_early).or(times.newest.filter(too_late));
-    match wrong {
-        None => Ok(()),
-        Some(Timestamp(timestamp)) => Err(AppendError::InvalidTimestamp {
-            topic: name.topic.clone(),
-            timestamp,
-        }),
-    }
-}
-
 impl From<BatchError> for AppendError {
     fn from(error: BatchError) -> Self {
         match error {
             BatchError::Corrupt { .. } | BatchError::Truncated { .. } => Self::Corrupt {
                 reason: error.to_string(),
+            },
+            BatchError::InvalidRecord { index, reason } => Self::InvalidRecords {
+                records: vec![RecordError {
+                    index,
+                    reason: reason.into(),
+                }],
+            },
+            BatchError::MissingKey { index } => Self::InvalidRecords {
+                records: vec![RecordError {
+                    index,
+                    reason: "it has no key".into(),
+                }],
             },
             BatchError::InvalidLength { .. }
             | BatchError::UnsupportedMagic { .. }
@@ -248,7 +255,6 @@ impl From<BatchError> for AppendError {
             | BatchError::Decompress { .. }
             | BatchError::Compress { .. }
             | BatchError::TooLarge { .. }
-            | BatchError::InvalidRecord { .. }
             | BatchError::InvalidControlRecord
             | BatchError::TooManyBytes { .. } => Self::Invalid {
                 reason: error.to_string(),

@@ -2,7 +2,7 @@
 //! sealer's in [`crate::sealer`], reading in [`crate::read`].
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -13,6 +13,7 @@ use bytes::Bytes;
 use millstream_types::{Clock, TopicName, TopicPartition};
 use rand::rngs::SmallRng;
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use crate::{
     StorageConfig,
@@ -63,6 +64,8 @@ pub(crate) struct Engine {
     /// What topics take where they have no value of their own. Written with the stage locked.
     pub(crate) topic_defaults: Mutex<Arc<BTreeMap<String, String>>>,
     topics: RwLock<BTreeMap<TopicName, Arc<TopicEntry>>>,
+    /// The names of all topics by their ids, which newer clients know them by.
+    topic_names: RwLock<HashMap<Uuid, TopicName>>,
     keyed: RwLock<BTreeMap<Bytes, Bytes>>,
 }
 
@@ -105,6 +108,7 @@ impl Engine {
             closed: Mutex::new(found.closed),
             sealer: Mutex::new(found.sealer),
             random: Mutex::new(found.random),
+            topic_names: RwLock::new(names_by_id(&found.topics)),
             topics: RwLock::new(found.topics),
             keyed: RwLock::new(found.keyed),
             config,
@@ -166,8 +170,34 @@ impl Engine {
         self.topics.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn topics_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<TopicName, Arc<TopicEntry>>> {
+    pub(crate) fn topic_of_id(&self, id: Uuid) -> Option<Arc<TopicEntry>> {
+        let names = self.topic_names.read().unwrap_or_else(PoisonError::into_inner);
+        let name = names.get(&id)?;
+        // It may have been made anew in between.
+        self.topics()
+            .get(name)
+            .filter(|entry| entry.topic.id == id)
+            .cloned()
+    }
+
+    /// Shows a topic as it is now.
+    pub(crate) fn show_topic(&self, entry: Arc<TopicEntry>) {
+        let topic = entry.topic.clone();
+        self.topics_mut().insert(topic.name.clone(), entry);
+        self.topic_names_mut().insert(topic.id, topic.name.clone());
+    }
+
+    pub(crate) fn hide_topic(&self, entry: &TopicEntry) {
+        self.topics_mut().remove(&entry.topic.name);
+        self.topic_names_mut().remove(&entry.topic.id);
+    }
+
+    fn topics_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<TopicName, Arc<TopicEntry>>> {
         self.topics.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn topic_names_mut(&self) -> RwLockWriteGuard<'_, HashMap<Uuid, TopicName>> {
+        self.topic_names.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn keyed(&self) -> RwLockReadGuard<'_, BTreeMap<Bytes, Bytes>> {
@@ -189,6 +219,13 @@ impl Engine {
             partition: name.clone(),
         })
     }
+}
+
+fn names_by_id(topics: &BTreeMap<TopicName, Arc<TopicEntry>>) -> HashMap<Uuid, TopicName> {
+    let names = topics
+        .values()
+        .map(|entry| (entry.topic.id, entry.topic.name.clone()));
+    names.collect()
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

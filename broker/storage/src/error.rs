@@ -4,6 +4,8 @@ use std::{io, path::PathBuf, sync::Arc};
 
 use millstream_types::{Offset, Producer, ProducerEpoch, ProducerId, TopicName, TopicPartition};
 
+use crate::record_errors::{RecordError, summary};
+
 /// Why a data directory could not be opened. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -93,6 +95,9 @@ pub enum ProducerError {
     },
     #[error("producer {id:?} wrote outside of its open transaction")]
     InvalidTxnState { id: ProducerId },
+    /// The coordinator's word: the partition was not added to the producer's transaction, or none is open.
+    #[error("producer {id:?} wrote to a partition that is not in its open transaction")]
+    NotInTransaction { id: ProducerId },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -113,8 +118,12 @@ pub enum AppendError {
         size: usize,
         max: usize,
     },
-    #[error("timestamp {timestamp} is out of the range that '{topic}' accepts")]
-    InvalidTimestamp { topic: TopicName, timestamp: i64 },
+    /// Some of its records are, and nothing of it was appended.
+    #[error("records are invalid: {}", summary(records))]
+    InvalidRecords { records: Vec<RecordError> },
+    /// The same, and for at least one of them it is the time.
+    #[error("records are of a time that is not accepted: {}", summary(records))]
+    InvalidTimestamps { records: Vec<RecordError> },
     #[error(transparent)]
     Producer(#[from] ProducerError),
     #[error(transparent)]

@@ -16,7 +16,7 @@
 //!
 //! ```text
 //!  <data directory>
-//!    format      "millstream-storage 2"
+//!    format      "millstream-storage 3"
 //!    lock        held while a process uses the directory; names its id
 //!    checkpoint  state up to the last sealed file of the write-ahead log
 //!    wal/<slot>.wal
@@ -40,6 +40,7 @@ mod error;
 mod partition;
 mod producer_state;
 mod read;
+mod record_errors;
 mod recover;
 mod retention;
 mod sealer;
@@ -69,6 +70,7 @@ pub use millstream_protocol::batch::Outcome;
 pub use partition::Watermarks;
 pub use producer_state::{AbortedTxn, ProducerDescription};
 pub use read::{Isolation, Read};
+pub use record_errors::{MAX_RECORD_ERRORS, RecordError};
 pub use stats::{Histogram, SYNC_BUCKETS_MICROS, StorageStats};
 pub use storage::{Recovery, Storage};
 pub use ticket::Ticket;

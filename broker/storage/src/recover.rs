@@ -1,7 +1,8 @@
 //! Opening a data directory: lock, format, checkpoint, then the write-ahead log from where the checkpoint ends.
 //!
-//! The log ends at the first frame that is not intact. In the newest file that is what a crash leaves behind; in an
-//! earlier one it is damage of acknowledged data, and the directory is refused. Before anything new is written, an end
+//! The log ends at the first frame that is not intact. In the newest file that is what a crash leaves behind, unless a
+//! later write is found behind it ([`crate::wal::later`]); then, and in an earlier file, it is damage of acknowledged data,
+//! and the directory is refused: nothing is dropped that was acknowledged (`docs/adr/0010`). Before anything new is written, an end
 //! frame closes the newest file at that place: frames of unfinished writes behind it can never come back. And what it
 //! holds is written once more and synced: if the last process died of a failed fsync, the frames that were read may be in
 //! the page cache only, marked clean, and a later fsync would report success without writing them.
@@ -33,14 +34,15 @@ use crate::{
     wal::{
         self, WalFile,
         cursor::Cursor,
-        frame::{Entry, FILE_HEADER_BYTES, FileHeader, Frame},
+        frame::{Damaged, Entry, FILE_HEADER_BYTES, FileHeader, Frame},
+        later::later_write,
         pool::{Pool, slot_path},
         scan::{Ended, Scanned, Scanner},
     },
 };
 
 /// The format of the data directory that this version writes.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const FORMAT_PATH: &str = "format";
 const LOCK_PATH: &str = "lock";
 /// Of the newest file, at once.
@@ -111,6 +113,12 @@ pub(crate) fn recover(
     let started = Instant::now();
     let sealed = checkpoint::load(&**disk)?;
     let files = open_files(&**disk)?;
+    if let Some(lost) = files.iter().find(|file| file.is_lost(sealed.wal_from)) {
+        return Err(OpenError::Corrupt {
+            file: disk.describe(&slot_path(lost.slot)),
+            reason: LOST_HEADER.into(),
+        });
+    }
     let next_slot = files.iter().map(|file| file.slot + 1).max().unwrap_or(0);
     let (mut live, spares): (Vec<_>, Vec<_>) = files
         .into_iter()
@@ -209,7 +217,38 @@ pub(crate) struct Found {
     pub(crate) file: Arc<dyn crate::disk::DiskFile>,
     pub(crate) capacity: u64,
     pub(crate) header: Option<FileHeader>,
+    /// Set if the header is damaged and frames behind it are not.
+    damaged: Option<Damaged>,
 }
+
+impl Found {
+    /// Whether it may hold records that are in no segment, and cannot be read.
+    pub(crate) fn is_lost(&self, wal_from: u64) -> bool {
+        let is_sealed = |damaged: Damaged| damaged.is_certain && damaged.was.sequence < wal_from;
+        self.damaged.is_some_and(|damaged| !is_sealed(damaged))
+    }
+
+    /// What was its header, if that is damaged. A header that a crash cut short has no frames behind it.
+    fn look_for_damage(&mut self, head: &[u8]) -> io::Result<()> {
+        let Some(damaged) = FileHeader::damaged(head) else {
+            return Ok(());
+        };
+        let wal = Arc::new(WalFile {
+            slot: self.slot,
+            header: damaged.was,
+            file: self.file.clone(),
+            capacity: self.capacity,
+        });
+        let begins = Scanner::new(wal.clone()).next_frame()?.is_some();
+        if begins || later_write(&wal, FILE_HEADER_BYTES as u64)?.is_some() {
+            self.damaged = Some(damaged);
+        }
+        Ok(())
+    }
+}
+
+/// What is said of such a file.
+pub(crate) const LOST_HEADER: &str = "its header is damaged, and its records may be in no segment yet";
 
 pub(crate) fn open_files(disk: &dyn Disk) -> Result<Vec<Found>, OpenError> {
     let unreadable = |path: &str, source| OpenError::Unreadable {
@@ -226,17 +265,27 @@ pub(crate) fn open_files(disk: &dyn Disk) -> Result<Vec<Found>, OpenError> {
         let file = disk.open(&slot_path(slot), Mode::Existing)?;
         let mut head = Vec::new();
         file.read_at(&mut head, 0, FILE_HEADER_BYTES)?;
-        Ok(Found {
+        let mut found = Found {
             slot,
             capacity: file.len()?,
             file,
             header: FileHeader::decode(&head),
-        })
+            damaged: None,
+        };
+        found.look_for_damage(&head)?;
+        Ok(found)
     };
     slots
         .into_iter()
         .map(|slot| open(slot).map_err(|e| unreadable(&slot_path(slot), e)))
         .collect()
+}
+
+/// What is said of bytes that are no frame although a later write follows them.
+pub(crate) fn damage_before(position: u64, next: u64) -> String {
+    format!(
+        "the frame at byte {position} is damaged: records that were acknowledged are in it, and later ones follow at byte {next}"
+    )
 }
 
 struct Replay<'a> {
@@ -294,6 +343,9 @@ impl<'a> Replay<'a> {
             }
             self.files.push(wal);
         }
+        if let Some((wal, position)) = &torn {
+            self.refuse_if_a_write_follows(wal, *position)?;
+        }
         self.torn = torn.is_some();
         if let Some((wal, position)) = newest {
             self.close(&wal, position)
@@ -331,6 +383,17 @@ impl<'a> Replay<'a> {
             file: self.disk.describe(&file),
             reason,
         })
+    }
+
+    /// What looks like a torn end is damage if a write follows it that began when it was durable.
+    fn refuse_if_a_write_follows(&self, wal: &WalFile, position: u64) -> Result<(), OpenError> {
+        match later_write(wal, position).map_err(|source| self.bad(wal, source))? {
+            None => Ok(()),
+            Some(next) => Err(OpenError::Corrupt {
+                file: self.disk.describe(&wal.path()),
+                reason: damage_before(position, next),
+            }),
+        }
     }
 
     fn file(&mut self, wal: &Arc<WalFile>, scanner: &mut Scanner) -> io::Result<()> {
@@ -390,7 +453,7 @@ impl<'a> Replay<'a> {
             wal.file.write_at(&[IoSlice::new(&chunk)], at)?;
             at += len as u64;
         }
-        let parts = Frame::end(self.next_sequence).seal(wal.header.salt);
+        let parts = Frame::end(self.next_sequence).seal(wal.header.salt, false);
         let slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
         wal.file.write_at(&slices, position)?;
         wal.file.sync()

@@ -112,7 +112,7 @@ impl Stage {
     ) -> Result<Place, WriteError> {
         let reserved = self
             .cursor
-            .reserve(pool, len, now)
+            .reserve(pool, len, now, self.queue.is_empty())
             .map_err(|error| match error.kind() {
                 std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => WriteError::DiskFull {
                     dir: disk.describe(""),
@@ -141,7 +141,7 @@ impl Stage {
 
     /// Closes the current file if it was opened before that.
     pub(crate) fn rotate(&mut self, opened_before: Timestamp) {
-        if let Some(end) = self.cursor.rotate(opened_before) {
+        if let Some(end) = self.cursor.rotate(opened_before, self.queue.is_empty()) {
             self.push_raw(end);
         }
     }
@@ -158,7 +158,9 @@ impl Stage {
 
     pub(crate) fn push(&mut self, place: Place, frame: Frame, effects: Vec<Effect>, done: Done) {
         self.queue_bytes += frame.len();
-        let parts = frame.seal(place.file.header.salt);
+        // The writer takes the whole queue, and comes back when that is on the disk.
+        let begins_write = self.queue.is_empty();
+        let parts = frame.seal(place.file.header.salt, begins_write);
         let placed = Placed {
             file: place.file,
             position: place.position,

@@ -98,9 +98,7 @@ impl Storage {
     }
 
     pub fn topic_of_id(&self, id: Uuid) -> Option<Arc<Topic>> {
-        let topics = self.engine().topics();
-        let entry = topics.values().find(|entry| entry.topic.id == id);
-        entry.map(|entry| entry.topic.clone())
+        self.engine().topic_of_id(id).map(|entry| entry.topic.clone())
     }
 
     /// A random id for anything; a simulation gets the same ones again for the same [`StorageConfig::seed`].

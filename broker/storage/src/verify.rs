@@ -3,7 +3,8 @@
 //! Checked are the checkpoint, every batch of every segment (checksum, every record, offsets in order, without gaps where
 //! compaction was not at work, against what the checkpoint says of the segment), every saved index against its segment, and
 //! every frame of the write-ahead log that a start would replay, with the offsets of its batches. What a crash leaves
-//! behind by design (a torn end of the newest file, files of an unfinished seal) is a note, not damage.
+//! behind by design (a torn end of the newest file, files of an unfinished seal) is a note, not damage; a frame that cannot
+//! be read although a later write follows it is damage ([`crate::wal::later`]).
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -15,12 +16,14 @@ use crate::{
     disk::{Disk, Mode, read_file},
     error::OpenError,
     partition::PartitionId,
-    recover::{Found, enter_to_read, open_files},
+    recover::{Found, LOST_HEADER, damage_before, enter_to_read, open_files},
     segment::{Index, SegmentError, SegmentMeta, SegmentScanner, index_path, log_path},
     state::{LogState, PartitionLog},
     wal::{
         WalFile,
         frame::Entry,
+        later::later_write,
+        pool::slot_path,
         scan::{Ended, Scanner},
     },
 };
@@ -291,6 +294,9 @@ impl Verifier<'_> {
             Err(error) => return self.damage(crate::wal::DIR, 0, error),
         };
         let from = state.as_ref().map_or(0, |state| state.wal_from);
+        for lost in files.iter().filter(|file| file.is_lost(from)) {
+            self.damage(&slot_path(lost.slot), 0, LOST_HEADER);
+        }
         let mut live: Vec<Found> = files
             .into_iter()
             .filter(|file| file.header.is_some_and(|header| header.sequence >= from))
@@ -300,7 +306,7 @@ impl Verifier<'_> {
         let mut folded = state.unwrap_or_default();
         let known = expected.is_some();
         // of the file before: where its frames stopped without an end
-        let mut torn: Option<(String, u64)> = None;
+        let mut torn: Option<(Arc<WalFile>, u64)> = None;
         for found in live {
             let header = found.header.expect("was asked for");
             let wal = Arc::new(WalFile {
@@ -318,8 +324,12 @@ impl Verifier<'_> {
             {
                 continue;
             }
-            if let Some((path, position)) = torn.take() {
-                self.damage(&path, position, "its frames end here, but a later file goes on");
+            if let Some((wal, position)) = torn.take() {
+                self.damage(
+                    &wal.path(),
+                    position,
+                    "its frames end here, but a later file goes on",
+                );
             }
             if expected.is_some_and(|expected| expected != header.sequence) {
                 let reason = format!("the file before it, number {}, is missing", header.sequence - 1);
@@ -327,16 +337,24 @@ impl Verifier<'_> {
             }
             expected = Some(header.sequence + 1);
             if scanner.ended() == Ended::Torn {
-                torn = Some((wal.path(), scanner.position()));
+                torn = Some((wal, scanner.position()));
             }
         }
-        if let Some((path, position)) = torn {
-            self.note(
+        if let Some((wal, position)) = torn {
+            self.torn_end(&wal, position);
+        }
+    }
+
+    fn torn_end(&mut self, wal: &WalFile, position: u64) {
+        match later_write(wal, position) {
+            Ok(Some(next)) => self.damage(&wal.path(), position, damage_before(position, next)),
+            Ok(None) => self.note(
                 Severity::Note,
-                &path,
+                &wal.path(),
                 position,
                 "the log ends here without an end frame, as after a crash",
-            );
+            ),
+            Err(error) => self.damage(&wal.path(), position, error),
         }
     }
 

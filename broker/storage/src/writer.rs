@@ -144,9 +144,9 @@ impl Engine {
             }
             Effect::Put(key, Some(value)) => drop(self.keyed_mut().insert(key, value)),
             Effect::Put(key, None) => drop(self.keyed_mut().remove(&key)),
-            Effect::Topic(entry) => drop(self.topics_mut().insert(entry.topic.name.clone(), entry)),
+            Effect::Topic(entry) => self.show_topic(entry),
             Effect::TopicGone(entry) => {
-                self.topics_mut().remove(&entry.topic.name);
+                self.hide_topic(&entry);
                 for view in &entry.partitions {
                     view.lock().deleted = true;
                     view.wake();

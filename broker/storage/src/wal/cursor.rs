@@ -53,13 +53,20 @@ impl Cursor {
     }
 
     /// Reserves room for a frame of `len` bytes, which must fit into an empty file. On an error nothing changed.
-    pub(crate) fn reserve(&mut self, pool: &Pool, len: usize, now: Timestamp) -> io::Result<Reserved> {
+    /// `begins_write`: nothing is queued before it.
+    pub(crate) fn reserve(
+        &mut self,
+        pool: &Pool,
+        len: usize,
+        now: Timestamp,
+        begins_write: bool,
+    ) -> io::Result<Reserved> {
         let needed = (len + END_FRAME_BYTES) as u64;
         let fits = |current: &Current| current.position + needed <= current.file.capacity;
         let mut before = Vec::new();
         if !self.current.as_ref().is_some_and(fits) {
             let file = Arc::new(pool.take(self.next_sequence, self.without_fsync)?);
-            before.extend(self.end());
+            before.extend(self.end(begins_write));
             self.next_sequence += 1;
             before.push(Placed {
                 file: file.clone(),
@@ -83,18 +90,18 @@ impl Cursor {
     }
 
     /// Closes the current file early if it was opened before `opened_before`, so that it can be sealed.
-    pub(crate) fn rotate(&mut self, opened_before: Timestamp) -> Option<Placed> {
+    pub(crate) fn rotate(&mut self, opened_before: Timestamp, begins_write: bool) -> Option<Placed> {
         let due = |current: &Current| current.opened <= opened_before;
         if self.current.as_ref().is_some_and(due) {
-            self.end()
+            self.end(begins_write)
         } else {
             None
         }
     }
 
-    fn end(&mut self) -> Option<Placed> {
+    fn end(&mut self, begins_write: bool) -> Option<Placed> {
         let Current { file, position, .. } = self.current.take()?;
-        let parts = Frame::end(self.next_sequence).seal(file.header.salt);
+        let parts = Frame::end(self.next_sequence).seal(file.header.salt, begins_write);
         Some(Placed {
             file,
             position,

@@ -1,7 +1,7 @@
 //! ```text
 //!  file header, 64 bytes                      frame
-//!   0  8  magic "MSTRMWAL"                     0  4  payload length, at least 1
-//!   8  4  format version                       4  4  CRC32C of (salt | payload length | payload)
+//!   0  8  magic "MSTRMWAL"                     0  4  payload length, at least 1; top bit: it begins a write
+//!   8  4  format version                       4  4  CRC32C of (salt | these 4 bytes | payload)
 //!  12  4  flags: 1 = written without fsync     8  …  entries
 //!  16  8  sequence number of this use
 //!  24  8  salt of this use                    entry
@@ -12,6 +12,9 @@
 //! ```
 //!
 //! The salt is drawn anew for every use of a file, so a frame of an earlier use never passes its checksum.
+//!
+//! A write is what goes to the disk at once, with one fsync; the next one begins when that has succeeded. So a frame that
+//! begins a write proves that everything before it was durable: see [`super::later`].
 
 use bytes::{BufMut, Bytes, BytesMut};
 use uuid::Uuid;
@@ -31,6 +34,8 @@ pub(crate) const BATCH_PREFIX_BYTES: usize = 1 + 16 + 4 + 4;
 const MAGIC: u64 = u64::from_le_bytes(*b"MSTRMWAL");
 const VERSION: u32 = 1;
 const WITHOUT_FSYNC: u32 = 1;
+/// In the length of a frame. Files are far smaller.
+const BEGINS_WRITE: u32 = 1 << 31;
 
 const BATCH: u8 = 1;
 const PUT: u8 = 2;
@@ -74,6 +79,44 @@ impl FileHeader {
             salt: take_u64(&mut input)?,
         })
     }
+
+    /// Of bytes that were written and are no header: what it was if one flipped bit tells, and else with the salt that it
+    /// says. Whether it ever was one, frames have to show that have this salt.
+    pub(crate) fn damaged(bytes: &[u8]) -> Option<Damaged> {
+        let written = bytes.get(..FILE_HEADER_BYTES)?;
+        if written.iter().all(|byte| *byte == 0) || Self::decode(written).is_some() {
+            return None;
+        }
+        let mut bytes = written.to_vec();
+        for bit in 0..8 * FILE_HEADER_BYTES {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            if let Some(was) = Self::decode(&bytes) {
+                return Some(Damaged {
+                    was,
+                    is_certain: true,
+                });
+            }
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        let mut salt = Bytes::copy_from_slice(&written[24..32]);
+        let was = Self {
+            sequence: 0,
+            salt: take_u64(&mut salt)?,
+            without_fsync: false,
+        };
+        Some(Damaged {
+            was,
+            is_certain: false,
+        })
+    }
+}
+
+/// See [`FileHeader::damaged`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Damaged {
+    pub(crate) was: FileHeader,
+    /// All of it; else only the salt counts.
+    pub(crate) is_certain: bool,
 }
 
 /// A part of a frame.
@@ -145,14 +188,19 @@ impl Frame {
         frame
     }
 
-    /// The bytes to write, in order.
-    pub(crate) fn seal(mut self, salt: u64) -> Vec<Bytes> {
+    /// The bytes to write, in order; `begins_write`: whatever was queued before it is on the disk when it gets there.
+    pub(crate) fn seal(mut self, salt: u64, begins_write: bool) -> Vec<Bytes> {
         if !self.pending.is_empty() {
             self.parts.push(self.pending.freeze());
         }
         let first = self.parts.first_mut().expect("a frame has a header");
         let mut head = BytesMut::from(std::mem::take(first));
         let length = u32::try_from(self.len - FRAME_HEADER_BYTES).expect("a frame fits into a file");
+        let length = if begins_write {
+            length | BEGINS_WRITE
+        } else {
+            length
+        };
         let prefix = prefix(salt, length);
         let rest = self.parts[1..].iter().map(Bytes::as_ref);
         let crc = crc32c([&prefix[..], &head[FRAME_HEADER_BYTES..]].into_iter().chain(rest));
@@ -171,18 +219,65 @@ fn prefix(salt: u64, length: u32) -> [u8; 12] {
     prefix
 }
 
-/// Length and checksum from a frame header; `None` if there is no frame.
-pub(crate) fn read_frame_header(bytes: &[u8]) -> Option<(u32, u32)> {
-    let mut input = Bytes::copy_from_slice(bytes.get(..FRAME_HEADER_BYTES)?);
-    let length = take_u32(&mut input)?;
-    let crc = take_u32(&mut input)?;
-    (length > 0).then_some((length, crc))
+/// What a frame says of its payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FrameHeader {
+    /// As it is written.
+    length: u32,
+    crc: u32,
 }
 
-/// Whether a payload is what was written in this use of the file.
-pub(crate) fn is_intact(salt: u64, crc: u32, payload: &[u8]) -> bool {
-    u32::try_from(payload.len()).is_ok_and(|length| crc32c([&prefix(salt, length)[..], payload]) == crc)
+impl FrameHeader {
+    /// `None` if there is no frame.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let mut input = Bytes::copy_from_slice(bytes.get(..FRAME_HEADER_BYTES)?);
+        let header = Self {
+            length: take_u32(&mut input)?,
+            crc: take_u32(&mut input)?,
+        };
+        (header.payload_bytes() > 0).then_some(header)
+    }
+
+    pub(crate) fn payload_bytes(self) -> usize {
+        (self.length & !BEGINS_WRITE) as usize
+    }
+
+    pub(crate) fn begins_write(self) -> bool {
+        self.length & BEGINS_WRITE != 0
+    }
+
+    /// Whether a payload is what was written in this use of the file.
+    pub(crate) fn is_of(self, salt: u64, payload: &[u8]) -> bool {
+        payload.len() == self.payload_bytes() && crc32c([&prefix(salt, self.length)[..], payload]) == self.crc
+    }
 }
+
+/// The first byte of an entry.
+pub(crate) fn is_entry_kind(byte: u8) -> bool {
+    (BATCH..=END).contains(&byte)
+}
+
+/// The bytes of the entry that begins so, itself included; `None` if it is none. At most [`ENTRY_HEAD_BYTES`] of it are
+/// looked at, and for a put the length of its value, which `read_u32` answers by its place in the entry.
+pub(crate) fn entry_bytes(head: &[u8], read_u32: impl FnOnce(usize) -> Option<u32>) -> Option<usize> {
+    let length_at = |at: usize| {
+        let bytes = head.get(at..at + 4)?;
+        Some(u32::from_le_bytes(bytes.try_into().ok()?) as usize)
+    };
+    match *head.first()? {
+        BATCH => Some(BATCH_PREFIX_BYTES + length_at(BATCH_PREFIX_BYTES - 4)?),
+        PUT => {
+            let value_at = 1 + 4 + length_at(1)?;
+            Some(value_at + 4 + read_u32(value_at)? as usize)
+        }
+        DELETE => Some(1 + 4 + length_at(1)?),
+        END => Some(1 + 8),
+        _ => None,
+    }
+}
+
+/// See [`entry_bytes`].
+pub(crate) const ENTRY_HEAD_BYTES: usize = BATCH_PREFIX_BYTES;
 
 /// The entries of an intact payload; `None` if they are malformed, which only a bug could have written.
 pub(crate) fn read_entries(mut payload: Bytes) -> Option<Vec<Entry>> {
@@ -214,7 +309,7 @@ mod tests {
     use super::*;
 
     fn flat(frame: Frame, salt: u64) -> Bytes {
-        Bytes::from(frame.seal(salt).concat())
+        Bytes::from(frame.seal(salt, false).concat())
     }
 
     #[test]
@@ -232,11 +327,11 @@ mod tests {
         let bytes = flat(frame, 42);
         assert_eq!(bytes.len(), len);
         assert_eq!(&bytes[positions[1]..positions[1] + 6], b"second");
-        let (length, crc) = read_frame_header(&bytes).unwrap();
+        let header = FrameHeader::read(&bytes).unwrap();
         let payload = bytes.slice(FRAME_HEADER_BYTES..);
-        assert_eq!(payload.len(), length as usize);
-        assert!(is_intact(42, crc, &payload));
-        assert!(!is_intact(43, crc, &payload));
+        assert!(!header.begins_write());
+        assert!(header.is_of(42, &payload));
+        assert!(!header.is_of(43, &payload));
         assert_eq!(
             read_entries(payload).unwrap(),
             [
@@ -246,6 +341,23 @@ mod tests {
                 Entry::Put(Bytes::from_static(b"gone"), None),
             ]
         );
+    }
+
+    #[test]
+    fn what_begins_a_write_is_under_the_checksum() {
+        for begins in [false, true] {
+            let mut bytes = Frame::end(3).seal(42, begins).concat();
+            let intact = |bytes: &[u8]| {
+                let header = FrameHeader::read(bytes).unwrap();
+                (
+                    header.begins_write(),
+                    header.is_of(42, &bytes[FRAME_HEADER_BYTES..]),
+                )
+            };
+            assert_eq!(intact(&bytes), (begins, true));
+            bytes[3] ^= 0x80;
+            assert_eq!(intact(&bytes), (!begins, false));
+        }
     }
 
     #[test]
@@ -263,8 +375,22 @@ mod tests {
         let mut bytes = header.encode();
         assert_eq!(bytes.len(), FILE_HEADER_BYTES);
         assert_eq!(FileHeader::decode(&bytes), Some(header));
+        assert_eq!(FileHeader::damaged(&bytes), None);
         bytes[17] ^= 1;
         assert_eq!(FileHeader::decode(&bytes), None);
+        let known = Damaged {
+            was: header,
+            is_certain: true,
+        };
+        assert_eq!(
+            FileHeader::damaged(&bytes),
+            Some(known),
+            "which bit it was is known"
+        );
+        bytes[18] ^= 1;
+        let guessed = FileHeader::damaged(&bytes).unwrap();
+        assert_eq!((guessed.was.salt, guessed.is_certain), (6, false));
         assert_eq!(FileHeader::decode(&[0; FILE_HEADER_BYTES]), None);
+        assert_eq!(FileHeader::damaged(&[0; FILE_HEADER_BYTES]), None);
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     WalFile,
-    frame::{Entry, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, is_intact, read_entries, read_frame_header},
+    frame::{Entry, FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FrameHeader, read_entries},
 };
 
 /// Read ahead; a frame that is larger is read as a whole.
@@ -30,7 +30,7 @@ pub(crate) enum Ended {
     NotYet,
     /// With an end frame, as a complete file does.
     Properly,
-    /// At bytes that are no frame of this use: the newest file ends so after a crash.
+    /// At bytes that are no frame of this use: the newest file ends so after a crash, if [`super::later`] finds nothing.
     Torn,
 }
 
@@ -102,16 +102,16 @@ impl Scanner {
         if !self.fill(FRAME_HEADER_BYTES)? {
             return Ok(None);
         }
-        let Some((length, crc)) = read_frame_header(&self.ahead) else {
+        let Some(header) = FrameHeader::read(&self.ahead) else {
             return Ok(None);
         };
         let room = self.wal.capacity.saturating_sub(self.position);
-        let frame_bytes = FRAME_HEADER_BYTES + length as usize;
+        let frame_bytes = FRAME_HEADER_BYTES + header.payload_bytes();
         if frame_bytes as u64 > room || !self.fill(frame_bytes)? {
             return Ok(None);
         }
         let payload = self.ahead.slice(FRAME_HEADER_BYTES..frame_bytes);
-        Ok(is_intact(self.wal.header.salt, crc, &payload).then_some(payload))
+        Ok(header.is_of(self.wal.header.salt, &payload).then_some(payload))
     }
 
     /// Reads on until at least `len` bytes are ahead; false if the file is shorter.

@@ -304,7 +304,7 @@ fn refuses_batches_that_no_consumer_could_read() {
     let future = records(1, 1).at(START_MS + 4_000_000).build();
     assert!(matches!(
         bench.append(&t, future),
-        Err(AppendError::InvalidTimestamp { .. })
+        Err(AppendError::InvalidTimestamps { .. })
     ));
     let nowhere = bench.append(&partition("t", 1), good.clone());
     assert!(matches!(nowhere, Err(AppendError::UnknownPartition(_))));
@@ -763,7 +763,7 @@ fn limits_on_time_are_those_of_each_record_and_the_header_is_put_right() {
     for wrong in [&[0, -1001, 0][..], &[0, 501], &[501, 0]] {
         let refused = send(wrong).unwrap_err();
         assert!(
-            matches!(refused, AppendError::InvalidTimestamp { .. }),
+            matches!(refused, AppendError::InvalidTimestamps { .. }),
             "{wrong:?}: {refused}"
         );
     }

@@ -271,7 +271,7 @@ fn records_without_a_key_are_refused() {
     for origin in [AppendOrigin::Client, AppendOrigin::Internal] {
         let refused = bench.storage.append(&t(), bytes.clone(), origin).unwrap_err();
         assert!(
-            matches!(&refused, AppendError::Invalid { reason } if reason.contains("no key")),
+            matches!(&refused, AppendError::InvalidRecords { records } if records[0].index == 1),
             "{refused}"
         );
     }

@@ -1,8 +1,10 @@
 //! What the engine does when the disk fails it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use millstream_broker_storage::{
-    AppendError, AppendOrigin, Isolation, OpenError, ReadError, StateKey, WriteError,
+    AppendError, AppendOrigin, Disk, Isolation, OpenError, ReadError, Severity, StateKey, WriteError, verify,
 };
 use millstream_types::{Offset, Timestamp};
 
@@ -27,21 +29,33 @@ fn filled(batches: u64) -> Bench {
     bench
 }
 
+/// The same, and all batches in one write.
+fn filled_at_once(batches: u64) -> Bench {
+    let bench = filled(0);
+    for tag in 0..batches {
+        let batch = records(1, tag).sized(200).build();
+        let queued = bench
+            .storage
+            .append(&partition("t", 0), batch, AppendOrigin::Client);
+        drop(queued.unwrap());
+    }
+    bench.storage.step();
+    bench
+}
+
+fn used(mut bench: Bench) -> usize {
+    usize::try_from(bench.reopen().unwrap().replayed_bytes).unwrap()
+}
+
+/// Whatever a power cut leaves of the last write.
 #[test]
 fn a_damaged_tail_leaves_a_prefix_at_every_byte() {
-    let used = {
-        let mut bench = filled(10);
-        usize::try_from(bench.reopen().unwrap().replayed_bytes).unwrap()
-    };
-    for position in (64..used).step_by(37) {
+    for position in (used(filled(0))..used(filled_at_once(10))).step_by(37) {
         for garbage in [&[0u8; 8][..], &[0xff; 8]] {
-            let mut bench = filled(10);
+            let mut bench = filled_at_once(10);
             let wal = newest_wal(&bench);
             assert!(bench.disk.overwrite(&wal, position, garbage));
             assert!(bench.reopen().unwrap().torn_tail);
-            if bench.storage.topics().is_empty() {
-                continue;
-            }
             let left = bench.tags(&partition("t", 0), 0);
             let whole: Vec<_> = (0..left.len() as i64).map(|i| (i, Some(i as u64))).collect();
             assert_eq!(left, whole, "damage at {position}");
@@ -57,6 +71,47 @@ fn a_damaged_tail_leaves_a_prefix_at_every_byte() {
             assert_eq!(bench.tags(&partition("t", 0), 0).len(), left.len() + 1);
         }
     }
+}
+
+/// What was acknowledged before the last write is not dropped for a flipped bit, in the frame or in the file's header.
+#[test]
+fn damage_before_the_last_write_is_refused_and_verification_says_so() {
+    let mut bench = filled(10);
+    let wal = newest_wal(&bench);
+    bench.disk.kill();
+    let before = bench.disk.files();
+    for position in (0..used(filled(9))).step_by(13) {
+        assert!(bench.disk.flip(&wal, position));
+        let refused = bench.reopen().unwrap_err();
+        assert!(
+            matches!(&refused, OpenError::Corrupt { file, .. } if file.ends_with(&wal)),
+            "flipped at {position}: {refused}"
+        );
+        let disk: Arc<dyn Disk> = Arc::new(bench.disk.clone());
+        let found = verify(&disk).unwrap();
+        let damage: Vec<_> = found
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Damage)
+            .collect();
+        assert_eq!(damage.len(), 1, "flipped at {position}: {:?}", found.findings);
+        assert!(damage[0].file.ends_with(&wal) && damage[0].position <= position as u64);
+        assert!(bench.disk.flip(&wal, position), "back");
+        assert_eq!(bench.disk.files(), before, "nothing was changed");
+    }
+    bench.reopen().unwrap();
+    assert_eq!(bench.tags(&partition("t", 0), 0).len(), 10);
+}
+
+/// The disk may have kept later frames of a write that was never acknowledged, and not the first.
+#[test]
+fn frames_of_the_same_write_behind_a_torn_one_are_no_damage() {
+    let mut bench = filled_at_once(10);
+    let wal = newest_wal(&bench);
+    let first = used(filled(0));
+    assert!(bench.disk.overwrite(&wal, first + 100, &[0xff; 8]));
+    assert!(bench.reopen().unwrap().torn_tail);
+    assert_eq!(bench.tags(&partition("t", 0), 0), []);
 }
 
 #[test]
@@ -326,7 +381,7 @@ fn a_newer_format_is_refused() {
             error,
             OpenError::NewerFormat {
                 found: 7,
-                supported: 2,
+                supported: 3,
                 ..
             }
         ),
