@@ -13,7 +13,7 @@ use std::{
 use anyhow::anyhow;
 use millstream_broker_embedded::EmbeddedLog;
 use millstream_broker_server::{
-    Broker, BrokerConfig, BrokerSettings, ListenerConfig, MonitorPort, OpenError, ServerHandle, serve,
+    Broker, BrokerConfig, BrokerSettings, Loggers, MonitorPort, OpenError, ServerConfig, ServerHandle, serve,
 };
 use millstream_broker_storage::OpenError as StorageError;
 use millstream_client::Log;
@@ -27,6 +27,7 @@ const ADDRESS_FILE: &str = "kafka.address";
 pub(crate) struct Host {
     dir: PathBuf,
     broker: Arc<Broker>,
+    loggers: Option<Arc<dyn Loggers>>,
 }
 
 /// Why a data directory was not opened.
@@ -85,7 +86,14 @@ impl Host {
         Ok(Self {
             dir: dir.to_owned(),
             broker,
+            loggers: None,
         })
+    }
+
+    /// Lets administrators turn the log of this process through the Kafka port.
+    pub(crate) fn with_loggers(mut self, loggers: Arc<dyn Loggers>) -> Self {
+        self.loggers = Some(loggers);
+        self
     }
 
     /// Tells scrapers and probes of this broker.
@@ -115,9 +123,13 @@ impl Host {
 
     async fn open_port(&self, address: Option<&str>) -> anyhow::Result<Port> {
         let shutdown = CancellationToken::new();
-        let mut config = ListenerConfig::from(self.broker.settings().as_ref());
+        let mut config = ServerConfig::from(self.broker.settings().as_ref());
+        config.loggers = self.loggers.clone();
         if let Some(address) = address {
-            address.clone_into(&mut config.listen);
+            config.listeners.truncate(1);
+            for listener in &mut config.listeners {
+                address.clone_into(&mut listener.listen);
+            }
         }
         let handle = serve(self.broker.clone(), config, shutdown.clone()).await?;
         Ok(Port {
@@ -134,8 +146,20 @@ impl Host {
 }
 
 impl Port {
+    /// That of the first listener.
     pub(crate) fn address(&self) -> SocketAddr {
         self.handle.local_addr()
+    }
+
+    /// Those of all listeners, for people.
+    pub(crate) fn addresses(&self) -> String {
+        match self.handle.local_addrs() {
+            [(_, address)] => address.to_string(),
+            many => {
+                let named = many.iter().map(|(name, address)| format!("{address} ({name})"));
+                named.collect::<Vec<_>>().join(", ")
+            }
+        }
     }
 
     /// Answers what was asked, then closes all connections.

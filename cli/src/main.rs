@@ -10,6 +10,7 @@ mod commands;
 mod exit;
 mod host;
 mod lag;
+mod loggers;
 mod moment;
 mod monitor;
 mod output;
@@ -26,6 +27,7 @@ mod talk;
 use std::{io, process::ExitCode, sync::Arc};
 
 use clap::Parser;
+use millstream_broker_server::Loggers;
 use millstream_types::{Clock, SystemClock};
 
 use crate::{args::Cli, exit::Exit, output::Output, talk::Talk};
@@ -35,16 +37,19 @@ struct Context {
     output: Output,
     talk: Talk,
     clock: Arc<dyn Clock>,
+    /// Of the log of this process.
+    loggers: Arc<dyn Loggers>,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let talk = Talk::new();
-    talk.start_log(cli.global.log_level.as_deref(), cli.command.default_log());
+    let loggers = talk.start_log(cli.global.log_level.as_deref(), cli.command.default_log());
     let mut context = Context {
         output: Output::new(cli.global.output),
         talk: talk.clone(),
         clock: Arc::new(SystemClock),
+        loggers: Arc::new(loggers),
     };
     let outcome = cli
         .command

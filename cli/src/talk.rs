@@ -10,6 +10,8 @@ use std::{
 use indicatif::MultiProgress;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
+use crate::loggers::LogLevels;
+
 /// Cheap to clone; all clones share the bars.
 #[derive(Clone)]
 pub(crate) struct Talk {
@@ -50,17 +52,21 @@ impl Talk {
         self.say(format_args!("error: {}", sentence(error)));
     }
 
-    /// Sends the log to stderr; `level` wins over RUST_LOG, and that over the default.
-    pub(crate) fn start_log(&self, level: Option<&str>, default: &str) {
+    /// Sends the log to stderr; `level` wins over RUST_LOG, and that over the default. Answers what turns its levels later.
+    pub(crate) fn start_log(&self, level: Option<&str>, default: &str) -> LogLevels {
         let directives = level
             .map(str::to_owned)
             .or_else(|| env::var("RUST_LOG").ok())
             .unwrap_or_else(|| default.to_owned());
-        tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new(directives))
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new(&directives))
             .with_ansi(self.has_colour())
             .with_writer(self.clone())
-            .init();
+            .with_filter_reloading();
+        let handle = log.reload_handle();
+        log.init();
+        let reload = move |filter| handle.reload(filter).map_err(|error| error.to_string());
+        LogLevels::new(directives, Box::new(reload))
     }
 }
 

@@ -34,7 +34,8 @@ impl Translate<'_> {
             AppendError::Write(error) => write(error),
             AppendError::Corrupt { .. }
             | AppendError::Invalid { .. }
-            | AppendError::InvalidTimestamp { .. } => LogError::InvalidRecord {
+            | AppendError::InvalidRecords { .. }
+            | AppendError::InvalidTimestamps { .. } => LogError::InvalidRecord {
                 message: error.to_string(),
             },
         }
@@ -160,15 +161,21 @@ fn offline(error: &PartitionOffline) -> LogError {
 
 fn producer_error(error: &ProducerError, producer: Option<&TransactionalId>) -> LogError {
     match (error, producer) {
-        (ProducerError::InvalidEpoch { .. } | ProducerError::InvalidTxnState { .. }, Some(id)) => {
-            LogError::Fenced { id: id.clone() }
-        }
+        (
+            ProducerError::InvalidEpoch { .. }
+            | ProducerError::InvalidTxnState { .. }
+            | ProducerError::NotInTransaction { .. },
+            Some(id),
+        ) => LogError::Fenced { id: id.clone() },
         // Sequences are counted here: a gap is a defect of ours, or of the stored state.
         (ProducerError::OutOfOrderSequence { .. }, _)
-        | (ProducerError::InvalidEpoch { .. } | ProducerError::InvalidTxnState { .. }, None) => {
-            LogError::Storage {
-                message: error.to_string(),
-            }
-        }
+        | (
+            ProducerError::InvalidEpoch { .. }
+            | ProducerError::InvalidTxnState { .. }
+            | ProducerError::NotInTransaction { .. },
+            None,
+        ) => LogError::Storage {
+            message: error.to_string(),
+        },
     }
 }

@@ -17,6 +17,7 @@
 
 mod groups;
 mod records;
+mod resources;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -128,6 +129,7 @@ impl Broker {
         for (StateKey(key), value) in storage.scan(Coordinator::KEY_PREFIX) {
             coordinator.replay(&(key, Some(value)))?;
         }
+        resources::configure(&storage, &mut coordinator.groups);
         coordinator.groups.start(clock.now());
         let stored = settings::with_stored(&storage, &config.settings);
         let settings = driven(&storage, drive, stored).await?;

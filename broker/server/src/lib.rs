@@ -8,6 +8,7 @@ mod broker;
 mod budget;
 mod config;
 mod http;
+mod loggers;
 mod loopback;
 mod metrics;
 mod net;
@@ -22,6 +23,7 @@ pub use config::{
     InvalidSetting, InvalidSettings, read_properties,
 };
 pub use http::MonitorPort;
+pub use loggers::{LoggerError, Loggers, ROOT_LOGGER};
 pub use loopback::{Closed, Loopback, LoopbackAnswer, LoopbackConnection};
 pub use metrics::scrape;
 pub use millstream_broker_coordinator::{
@@ -29,4 +31,4 @@ pub use millstream_broker_coordinator::{
     InitProducerError, InvalidTimeout, MAX_TRANSACTION_TIMEOUT_MS, MemberDescription, MemberId, MemberShare,
     MetadataTooLarge, TransactionError, TransactionState, TransactionVersion, UnknownMember,
 };
-pub use net::{ListenError, ListenerConfig, ServerHandle, serve};
+pub use net::{ListenError, ListenerConfig, ServerConfig, ServerHandle, serve};

@@ -36,18 +36,18 @@ pub type LoopbackAnswer = BoxFuture<'static, Result<Option<Bytes>, Closed>>;
 impl Loopback {
     /// Long polls end with `shutdown`.
     pub fn new(broker: Arc<Broker>, shutdown: CancellationToken) -> Self {
-        let advertised = Advertised {
-            host: "loopback".into(),
-            port: 9092,
-        };
         Self {
-            node: Arc::new(Node::new(broker, advertised, shutdown)),
+            node: Arc::new(Node::new(broker, None, shutdown)),
         }
     }
 
     pub fn connect(&self) -> LoopbackConnection {
+        let listener = Advertised {
+            host: "loopback".into(),
+            port: 9092,
+        };
         LoopbackConnection {
-            session: Session::new(self.node.clone(), Ipv4Addr::LOCALHOST.into()),
+            session: Session::new(self.node.clone(), Arc::new(listener), Ipv4Addr::LOCALHOST.into()),
         }
     }
 

@@ -64,6 +64,7 @@ impl Serve {
         let settings = self.settings()?;
         let monitor = self.metrics.open(&context.talk).await?;
         let host = Host::open_with(settings, &self.data_dir, context.clock.clone()).await?;
+        let host = host.with_loggers(context.loggers.clone());
         let port = match host.listen(None).await {
             Ok(port) => port,
             Err(error) => {
@@ -72,10 +73,10 @@ impl Serve {
             }
         };
         monitor.started(&host);
-        let address = port.address();
         context.talk.say(format_args!(
-            "serving '{}' on {address}; Ctrl-C stops",
-            self.data_dir.display()
+            "serving '{}' on {}; Ctrl-C stops",
+            self.data_dir.display(),
+            port.addresses()
         ));
         stop.cancelled().await;
         monitor.stopping();

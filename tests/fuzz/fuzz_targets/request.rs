@@ -8,6 +8,7 @@ use millstream_protocol::{
     messages::{
         ApiKey, ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, FetchRequest, InitProducerIdRequest,
         JoinGroupRequest, ListOffsetsRequest, MetadataRequest, ProduceRequest, RequestHeader, decode,
+        decode_offset_commit_by_topic_id, decode_offset_fetch_by_topic_id,
     },
 };
 
@@ -32,6 +33,8 @@ fuzz_target!(|data: &[u8]| {
         ApiKey::CreateTopics => drop(decode::<CreateTopicsRequest>(&mut body, version)),
         ApiKey::DeleteTopics => drop(decode::<DeleteTopicsRequest>(&mut body, version)),
         ApiKey::InitProducerId => drop(decode::<InitProducerIdRequest>(&mut body, version)),
+        ApiKey::OffsetCommit => drop(decode_offset_commit_by_topic_id(&mut body)),
+        ApiKey::OffsetFetch => drop(decode_offset_fetch_by_topic_id(&mut body)),
         ApiKey::JoinGroup => drop(decode::<JoinGroupRequest>(&mut body, version)),
         _ => drop(decode::<ApiVersionsRequest>(&mut body, version)),
     }

@@ -8,12 +8,16 @@ use millstream_types::TopicName;
 
 use super::{Node, refusal::Refusal};
 use crate::{
-    BrokerSettings, DynamicSettings, InvalidSetting, InvalidSettings,
-    config::{ConfigType, Key, TopicKey},
+    BrokerSettings, DynamicSettings, InvalidSetting, InvalidSettings, ROOT_LOGGER,
+    config::{ConfigType, Key, ResourceKind, TopicKey},
+    loggers::{LEVELS, parse_level},
 };
 
 pub(super) const TOPIC: i8 = 2;
 pub(super) const BROKER: i8 = 4;
+pub(super) const BROKER_LOGGER: i8 = 8;
+pub(super) const CLIENT_METRICS: i8 = 16;
+pub(super) const GROUP: i8 = 32;
 
 /// A thing that has a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,25 +27,36 @@ pub(super) enum Resource {
     Broker,
     /// The defaults of all brokers.
     Cluster,
+    /// Those of this process.
+    Loggers,
+    /// A group, or a subscription of clients' metrics.
+    Named(ResourceKind, String),
 }
 
 impl Resource {
     pub(super) fn parse(resource_type: i8, name: &str) -> Result<Self, Refusal> {
         let invalid = |text: String| Refusal::new(ErrorCode::InvalidRequest, text);
+        let is_this_broker = name.parse() == Ok(Node::ID.0);
+        let named = |kind, what: &str| {
+            if name.is_empty() {
+                return Err(invalid(format!("a {what} has a name")));
+            }
+            Ok(Self::Named(kind, name.to_owned()))
+        };
         match resource_type {
             TOPIC => TopicName::new(name)
                 .map(Self::Topic)
                 .map_err(|error| Refusal::new(ErrorCode::InvalidTopicException, error.to_string())),
             BROKER if name.is_empty() => Ok(Self::Cluster),
-            BROKER if name.parse() == Ok(Node::ID.0) => Ok(Self::Broker),
-            BROKER => Err(invalid(format!(
+            BROKER if is_this_broker => Ok(Self::Broker),
+            BROKER_LOGGER if is_this_broker => Ok(Self::Loggers),
+            BROKER | BROKER_LOGGER => Err(invalid(format!(
                 "there is no broker '{name}', only {}",
                 Node::ID.0
             ))),
-            // Loggers (8), client metrics (16) and groups (32) among them.
-            _ => Err(invalid(format!(
-                "resources of type {resource_type} have no configuration here"
-            ))),
+            CLIENT_METRICS => named(ResourceKind::ClientMetrics, "subscription of clients' metrics"),
+            GROUP => named(ResourceKind::Group, "group"),
+            _ => Err(invalid(format!("there is no type {resource_type} of resources"))),
         }
     }
 }
@@ -76,20 +91,52 @@ pub(super) enum Changes {
     Each(Vec<Change>),
 }
 
-/// Names of resources that a request has twice.
-pub(super) fn twice<'a>(named: impl Iterator<Item = (i8, &'a StrBytes)>) -> HashSet<(i8, StrBytes)> {
-    let mut seen = HashMap::new();
-    for (kind, name) in named {
-        *seen.entry((kind, name.clone())).or_insert(0) += 1;
+/// One resource of a request to alter.
+pub(super) struct Altered {
+    pub(super) resource_type: i8,
+    pub(super) resource_name: StrBytes,
+    pub(super) changes: Result<Changes, Refusal>,
+}
+
+/// Alters what a request names, one after the other; answers type, name and outcome of each. What is named twice is not
+/// touched.
+pub(super) async fn alter_all(
+    node: &Node,
+    wanted: Vec<Altered>,
+    validate_only: bool,
+) -> Vec<(i8, StrBytes, Result<(), Refusal>)> {
+    let mut named = HashMap::new();
+    for one in &wanted {
+        *named
+            .entry((one.resource_type, one.resource_name.clone()))
+            .or_insert(0) += 1;
     }
-    seen.into_iter()
-        .filter(|(_, count)| *count > 1)
-        .map(|(named, _)| named)
-        .collect()
+    let mut outcomes = Vec::with_capacity(wanted.len());
+    for Altered {
+        resource_type,
+        resource_name,
+        changes,
+    } in wanted
+    {
+        let result = if named[&(resource_type, resource_name.clone())] > 1 {
+            Err(Refusal::new(
+                ErrorCode::InvalidRequest,
+                "the request names the resource twice",
+            ))
+        } else {
+            let target = Resource::parse(resource_type, &resource_name);
+            match changes {
+                Ok(changes) => alter(node, target, changes, validate_only).await,
+                Err(refusal) => Err(refusal),
+            }
+        };
+        outcomes.push((resource_type, resource_name, result));
+    }
+    outcomes
 }
 
 /// Checks the changes and, unless that was all that is wanted, makes them.
-pub(super) async fn alter(
+async fn alter(
     node: &Node,
     resource: Result<Resource, Refusal>,
     changes: Changes,
@@ -99,7 +146,78 @@ pub(super) async fn alter(
         Resource::Topic(name) => alter_topic(node, &name, &changes, validate_only).await,
         Resource::Broker => alter_settings(node, &changes, validate_only, |d| &mut d.broker).await,
         Resource::Cluster => alter_settings(node, &changes, validate_only, |d| &mut d.cluster).await,
+        Resource::Loggers => alter_loggers(node, &changes, validate_only),
+        Resource::Named(kind, name) => alter_named(node, kind, &name, &changes, validate_only).await,
     }
+}
+
+async fn alter_named(
+    node: &Node,
+    kind: ResourceKind,
+    name: &str,
+    changes: &Changes,
+    validate_only: bool,
+) -> Result<(), Refusal> {
+    let is_list = |key: &str| {
+        kind.key(key)
+            .is_some_and(|key| key.kind.config_type() == ConfigType::List)
+    };
+    let _alone = node.broker.alter_alone().await;
+    let settings = node.settings();
+    let before = node.broker.resource_config(kind, name);
+    let in_force = |key: &str| {
+        let own = before.get(key).map(String::as_str);
+        own.or_else(|| Some(kind.key(key)?.fallback(&settings)))
+            .map(str::to_owned)
+    };
+    let after = apply(&before, changes, is_list, in_force)?;
+    kind.check(&after, &settings)
+        .map_err(|error| InvalidSettings(vec![error]))?;
+    if !validate_only {
+        node.broker.set_resource_config(kind, name, after).await?;
+    }
+    Ok(())
+}
+
+/// Levels are altered one by one, and forgotten with the process.
+fn alter_loggers(node: &Node, changes: &Changes, validate_only: bool) -> Result<(), Refusal> {
+    let invalid = |text: String| Refusal::new(ErrorCode::InvalidRequest, text);
+    let loggers = node
+        .loggers
+        .as_ref()
+        .ok_or_else(|| invalid("the log of this broker cannot be altered while it runs".into()))?;
+    let Changes::Each(changes) = changes else {
+        return Err(invalid(
+            "loggers are altered one by one: with IncrementalAlterConfigs".into(),
+        ));
+    };
+    let mut levels = Vec::with_capacity(changes.len());
+    for change in changes {
+        let name = &change.key;
+        let level = match (change.operation, &change.value) {
+            (Operation::Delete, _) if name == ROOT_LOGGER => {
+                return Err(invalid(format!("'{ROOT_LOGGER}' always has a level")));
+            }
+            (Operation::Delete, _) => None,
+            (Operation::Set, Some(value)) => Some(parse_level(value).ok_or_else(|| {
+                let known: Vec<_> = LEVELS.iter().map(|(name, _)| *name).collect();
+                let text = format!("'{value}' is no level: it is one of {}", known.join(", "));
+                Refusal::new(ErrorCode::InvalidConfig, text)
+            })?),
+            (Operation::Set, None) => return Err(invalid(format!("'{name}' has no value"))),
+            (Operation::Append | Operation::Subtract, _) => {
+                return Err(invalid(format!(
+                    "'{name}' is no list that could be added to or taken from"
+                )));
+            }
+        };
+        levels.push((name.clone(), level));
+    }
+    if validate_only {
+        return Ok(());
+    }
+    let altered = loggers.set(&levels);
+    altered.map_err(|error| Refusal::new(ErrorCode::InvalidConfig, error.to_string()))
 }
 
 async fn alter_topic(

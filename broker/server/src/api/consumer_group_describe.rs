@@ -12,7 +12,8 @@ use super::{
     groups::{ALLOWED_OPERATIONS, NOT_ASKED, group_id, text},
 };
 
-/// A member that speaks the consumer protocol; there are no others in a consumer group.
+/// What a member speaks, in Kafka's numbers.
+const CLASSIC: i8 = 0;
 const CONSUMER: i8 = 1;
 
 impl Handle for ConsumerGroupDescribeRequest {
@@ -72,7 +73,7 @@ fn member(member: ConsumerMemberDescription, version: i16) -> Member {
         .with_assignment(assignment(member.assigned))
         .with_target_assignment(assignment(member.target));
     if version >= 1 {
-        described.with_member_type(CONSUMER)
+        described.with_member_type(if member.is_classic { CLASSIC } else { CONSUMER })
     } else {
         described
     }

@@ -12,8 +12,12 @@ use millstream_types::TopicName;
 
 use super::{
     Call, Handle, Node, Reply,
+    mutations::Mutations,
     refusal::{Refusal, outcome},
 };
+
+/// From this version on, clients know THROTTLING_QUOTA_EXCEEDED.
+const STRICT_SINCE: i16 = 3;
 
 impl Handle for CreatePartitionsRequest {
     async fn handle(self, call: Call) -> Reply<CreatePartitionsResponse> {
@@ -21,6 +25,7 @@ impl Handle for CreatePartitionsRequest {
         for topic in &self.topics {
             *named.entry(topic.name.clone()).or_default() += 1;
         }
+        let mut mutations = Mutations::new(&call, STRICT_SINCE);
         let mut results = Vec::new();
         for topic in self.topics {
             let result = if named[&topic.name] > 1 {
@@ -29,17 +34,22 @@ impl Handle for CreatePartitionsRequest {
                     "the request names the topic twice",
                 ))
             } else {
-                create(&call.node, &topic, self.validate_only).await
+                create(&mut mutations, &topic, self.validate_only).await
             };
             let (code, text) = outcome(result);
             let result = CreatePartitionsTopicResult::default().with_name(topic.name);
             results.push(result.with_error_code(code).with_error_message(text));
         }
-        Reply::Now(CreatePartitionsResponse::default().with_results(results))
+        mutations.reply(CreatePartitionsResponse::default().with_results(results))
     }
 }
 
-async fn create(node: &Node, wanted: &CreatePartitionsTopic, validate_only: bool) -> Result<(), Refusal> {
+async fn create(
+    mutations: &mut Mutations<'_>,
+    wanted: &CreatePartitionsTopic,
+    validate_only: bool,
+) -> Result<(), Refusal> {
+    let node = mutations.node();
     let unknown = || Refusal::of(ErrorCode::UnknownTopicOrPartition);
     let name = TopicName::new(wanted.name.as_str()).map_err(|_| unknown())?;
     let topic = node.storage().topic(&name);
@@ -66,6 +76,7 @@ async fn create(node: &Node, wanted: &CreatePartitionsTopic, validate_only: bool
         }
     }
     if !validate_only {
+        mutations.count(wanted.count - topic.partitions)?;
         node.broker.create_partitions(&name, wanted.count).await?;
     }
     Ok(())

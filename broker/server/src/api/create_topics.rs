@@ -11,8 +11,10 @@ use millstream_protocol::{
 };
 use millstream_types::TopicName;
 
-use super::{Call, Handle, Node, Reply, describe_configs, errors::ToKafka};
+use super::{Call, Handle, Node, Reply, describe_configs, mutations::Mutations, refusal::Refusal};
 
+/// From this version on, clients know THROTTLING_QUOTA_EXCEEDED.
+const STRICT_SINCE: i16 = 6;
 /// One node keeps one copy.
 const REPLICATION_FACTOR: i16 = 1;
 /// The client leaves the choice to the broker (KIP-464).
@@ -27,6 +29,7 @@ impl Handle for CreateTopicsRequest {
             .filter(|topic| !seen.insert(topic.name.clone()))
             .map(|topic| topic.name.clone())
             .collect();
+        let mut mutations = Mutations::new(&call, STRICT_SINCE);
         let mut results = Vec::new();
         for topic in self.topics {
             let name = topic.name.clone();
@@ -36,59 +39,37 @@ impl Handle for CreateTopicsRequest {
                     "the request names the topic twice",
                 ))
             } else {
-                create(&call.node, topic, self.validate_only).await
+                create(&mut mutations, topic, self.validate_only).await
             };
-            results.push(result.unwrap_or_else(Refusal::into_result).with_name(name));
+            results.push(result.unwrap_or_else(refused).with_name(name));
         }
-        Reply::Now(CreateTopicsResponse::default().with_topics(results))
+        mutations.reply(CreateTopicsResponse::default().with_topics(results))
     }
 }
 
-/// Why a topic was not created.
-struct Refusal {
-    code: ErrorCode,
-    text: Option<StrBytes>,
-}
-
-impl Refusal {
-    fn new(code: ErrorCode, text: impl Into<String>) -> Self {
-        Self {
-            code,
-            text: Some(StrBytes::from_string(text.into())),
-        }
-    }
-
-    fn into_result(self) -> CreatableTopicResult {
-        CreatableTopicResult::default()
-            .with_error_code(self.code.code())
-            .with_error_message(self.text)
-    }
-}
-
-impl From<TopicError> for Refusal {
-    fn from(error: TopicError) -> Self {
-        Self {
-            code: error.code(),
-            text: error.text(),
-        }
-    }
+fn refused(refusal: Refusal) -> CreatableTopicResult {
+    CreatableTopicResult::default()
+        .with_error_code(refusal.code.code())
+        .with_error_message(refusal.text)
 }
 
 async fn create(
-    node: &Node,
+    mutations: &mut Mutations<'_>,
     topic: CreatableTopic,
     validate_only: bool,
 ) -> Result<CreatableTopicResult, Refusal> {
-    let spec = checked(node, topic)?;
+    let node = mutations.node();
+    let spec = checked(&node, topic)?;
     if validate_only {
         if node.storage().topic(&spec.name).is_some() {
             return Err(TopicError::Exists { topic: spec.name }.into());
         }
         let config = TopicConfig::parse(spec.config).map_err(TopicError::from)?;
-        return Ok(describe(node, spec.partitions, &config));
+        return Ok(describe(&node, spec.partitions, &config));
     }
+    mutations.count(spec.partitions)?;
     let topic = node.broker.create_topic(spec).await?;
-    Ok(describe(node, topic.partitions, &topic.config).with_topic_id(topic.id))
+    Ok(describe(&node, topic.partitions, &topic.config).with_topic_id(topic.id))
 }
 
 fn checked(node: &Node, topic: CreatableTopic) -> Result<NewTopicSpec, Refusal> {
@@ -163,7 +144,7 @@ fn describe(node: &Node, partitions: i32, config: &TopicConfig) -> CreatableTopi
             .next()
             .expect("a topic's key has a value");
         CreatableTopicConfigs::default()
-            .with_name(StrBytes::from_static_str(entry.name))
+            .with_name(StrBytes::from_string(entry.name.into_owned()))
             .with_value(Some(StrBytes::from_string(value)))
             .with_config_source(source)
     });

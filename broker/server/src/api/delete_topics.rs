@@ -6,7 +6,9 @@ use millstream_protocol::{
     },
 };
 
-use super::{Call, Handle, Node, Reply, errors::ToKafka};
+use millstream_types::TopicName;
+
+use super::{Call, Handle, Reply, mutations::Mutations, refusal::Refusal};
 
 impl Handle for DeleteTopicsRequest {
     async fn handle(self, call: Call) -> Reply<DeleteTopicsResponse> {
@@ -15,18 +17,21 @@ impl Handle for DeleteTopicsRequest {
             .into_iter()
             .map(|name| DeleteTopicState::default().with_name(Some(name)));
         let enabled = call.node.settings().delete_topics;
+        let mut mutations = Mutations::new(&call, STRICT_SINCE);
         let mut responses = Vec::new();
         for wanted in by_name.chain(self.topics) {
             responses.push(if enabled {
-                delete(&call.node, wanted).await
+                delete(&mut mutations, wanted).await
             } else {
                 disabled(call.version, wanted)
             });
         }
-        Reply::Now(DeleteTopicsResponse::default().with_responses(responses))
+        mutations.reply(DeleteTopicsResponse::default().with_responses(responses))
     }
 }
 
+/// From this version on, clients know THROTTLING_QUOTA_EXCEEDED.
+const STRICT_SINCE: i16 = 5;
 /// From this version on, there is a code for it.
 const DISABLED_SINCE: i16 = 3;
 
@@ -43,14 +48,16 @@ fn disabled(version: i16, wanted: DeleteTopicState) -> DeletableTopicResult {
         .with_error_code(code.code())
 }
 
-async fn delete(node: &Node, wanted: DeleteTopicState) -> DeletableTopicResult {
+async fn delete(mutations: &mut Mutations<'_>, wanted: DeleteTopicState) -> DeletableTopicResult {
+    let node = mutations.node();
     let answer = DeletableTopicResult::default()
         .with_name(wanted.name.clone())
         .with_topic_id(wanted.topic_id);
-    let topics = node.storage().topics();
     let topic = match &wanted.name {
-        Some(name) => topics.iter().find(|topic| topic.name.as_str() == name.as_str()),
-        None => topics.iter().find(|topic| topic.id == wanted.topic_id),
+        Some(name) => TopicName::new(name.as_str())
+            .ok()
+            .and_then(|name| node.storage().topic(&name)),
+        None => node.storage().topic_of_id(wanted.topic_id),
     };
     let Some(topic) = topic else {
         let code = match wanted.name {
@@ -64,10 +71,14 @@ async fn delete(node: &Node, wanted: DeleteTopicState) -> DeletableTopicResult {
             topic.name.to_string(),
         ))))
         .with_topic_id(topic.id);
-    match node.broker.delete_topic(&topic.name).await {
+    let deleted = match mutations.count(topic.partitions) {
+        Ok(()) => node.broker.delete_topic(&topic.name).await.map_err(Refusal::from),
+        Err(refusal) => Err(refusal),
+    };
+    match deleted {
         Ok(()) => answer,
-        Err(error) => answer
-            .with_error_code(error.code().code())
-            .with_error_message(error.text()),
+        Err(refusal) => answer
+            .with_error_code(refusal.code.code())
+            .with_error_message(refusal.text),
     }
 }

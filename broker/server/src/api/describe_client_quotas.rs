@@ -11,7 +11,7 @@ use millstream_protocol::{
 
 use super::{
     Call, Handle, Reply,
-    alter_client_quotas::{CLIENT_ID, USER, described},
+    alter_client_quotas::{CLIENT_ID, IP, USER, described},
 };
 use crate::quotas::{Entity, Name};
 
@@ -19,8 +19,6 @@ use crate::quotas::{Entity, Name};
 const EXACT: i8 = 0;
 const DEFAULT: i8 = 1;
 const ANY: i8 = 2;
-/// A type of entity that has no limits here, but may be asked for.
-const IP: &str = "ip";
 
 impl Handle for DescribeClientQuotasRequest {
     async fn handle(self, call: Call) -> Reply<DescribeClientQuotasResponse> {
@@ -100,12 +98,18 @@ impl Filter {
             (Some(_), None) => false,
             (Some(Wanted::Name(wanted)), Some(name)) => wanted == name,
         };
-        self.ip.is_none() && part(&self.user, &entity.user) && part(&self.client_id, &entity.client_id)
+        part(&self.user, &entity.user)
+            && part(&self.client_id, &entity.client_id)
+            && part(&self.ip, &entity.ip)
     }
 }
 
 fn describe(entity: &Entity, values: &BTreeMap<String, f64>) -> EntryData {
-    let parts = [(USER, &entity.user), (CLIENT_ID, &entity.client_id)];
+    let parts = [
+        (USER, &entity.user),
+        (CLIENT_ID, &entity.client_id),
+        (IP, &entity.ip),
+    ];
     let parts = parts.into_iter().filter_map(|(kind, name)| {
         let part = EntityData::default().with_entity_type(StrBytes::from_static_str(kind));
         Some(part.with_entity_name(described(name.as_ref()?)))

@@ -20,8 +20,8 @@ impl Handle for DescribeClusterRequest {
         }
         let broker = DescribeClusterBroker::default()
             .with_broker_id(Node::ID)
-            .with_host(call.node.advertised.host())
-            .with_port(call.node.advertised.port.into());
+            .with_host(call.listener.host())
+            .with_port(call.listener.port.into());
         Reply::Now(answer.with_controller_id(Node::ID).with_brokers(vec![broker]))
     }
 }

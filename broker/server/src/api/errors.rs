@@ -2,8 +2,8 @@
 
 use millstream_broker_coordinator::{GroupError, InitProducerError, TransactionError};
 use millstream_broker_storage::{
-    AppendError, CommitError, DeleteRecordsError, InvalidConfig, ProducerError, ReadError, TopicError,
-    UnknownPartition, WriteError,
+    AppendError, CommitError, DeleteRecordsError, InvalidConfig, ProducerError, ReadError, RecordError,
+    TopicError, UnknownPartition, WriteError,
 };
 use millstream_protocol::{ErrorCode, messages::StrBytes};
 
@@ -15,6 +15,11 @@ pub(super) trait ToKafka: std::error::Error {
 
     fn text(&self) -> Option<StrBytes> {
         Some(StrBytes::from_string(self.to_string()))
+    }
+
+    /// The records of a batch that it is about, if it is about some.
+    fn records(&self) -> &[RecordError] {
+        &[]
     }
 }
 
@@ -34,7 +39,8 @@ impl ToKafka for ProducerError {
         match self {
             Self::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
             Self::InvalidEpoch { .. } => ErrorCode::InvalidProducerEpoch,
-            Self::InvalidTxnState { .. } => ErrorCode::InvalidTxnState,
+            // Clients that know TRANSACTION_ABORTABLE are told that instead of the second.
+            Self::InvalidTxnState { .. } | Self::NotInTransaction { .. } => ErrorCode::InvalidTxnState,
         }
     }
 }
@@ -45,11 +51,24 @@ impl ToKafka for AppendError {
             Self::UnknownPartition(_) => ErrorCode::UnknownTopicOrPartition,
             Self::Offline(_) => ErrorCode::KafkaStorageError,
             Self::Corrupt { .. } => ErrorCode::CorruptMessage,
-            Self::Invalid { .. } => ErrorCode::InvalidRecord,
+            Self::Invalid { .. } | Self::InvalidRecords { .. } => ErrorCode::InvalidRecord,
             Self::TooLarge { .. } => ErrorCode::MessageTooLarge,
-            Self::InvalidTimestamp { .. } => ErrorCode::InvalidTimestamp,
+            Self::InvalidTimestamps { .. } => ErrorCode::InvalidTimestamp,
             Self::Producer(error) => error.code(),
             Self::Write(error) => error.code(),
+        }
+    }
+
+    fn records(&self) -> &[RecordError] {
+        match self {
+            Self::InvalidRecords { records } | Self::InvalidTimestamps { records } => records,
+            Self::UnknownPartition(_)
+            | Self::Offline(_)
+            | Self::Corrupt { .. }
+            | Self::Invalid { .. }
+            | Self::TooLarge { .. }
+            | Self::Producer(_)
+            | Self::Write(_) => &[],
         }
     }
 }
@@ -135,6 +154,13 @@ impl ToKafka for ProduceError {
             Self::Transaction(TransactionError::Fenced { .. }) => ErrorCode::InvalidProducerEpoch,
             Self::Transaction(error) => error.code(),
             Self::Commit(error) => error.code(),
+        }
+    }
+
+    fn records(&self) -> &[RecordError] {
+        match self {
+            Self::Append(error) => error.records(),
+            Self::Transaction(_) | Self::Commit(_) => &[],
         }
     }
 }

@@ -21,7 +21,7 @@ impl Handle for FindCoordinatorRequest {
         } else {
             ErrorCode::InvalidRequest
         };
-        let address = &call.node.advertised;
+        let address = &call.listener;
         let answer = FindCoordinatorResponse::default();
         if call.version < MANY_KEYS_SINCE {
             return Reply::Now(

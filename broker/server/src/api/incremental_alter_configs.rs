@@ -9,36 +9,30 @@ use millstream_protocol::{
 
 use super::{
     Call, Handle, Reply,
-    configs::{self, Change, Changes, Operation, Resource},
+    configs::{self, Altered, Change, Changes, Operation},
     refusal::{Refusal, outcome},
 };
 
 impl Handle for IncrementalAlterConfigsRequest {
     async fn handle(self, call: Call) -> Reply<IncrementalAlterConfigsResponse> {
-        let twice = configs::twice(self.resources.iter().map(|r| (r.resource_type, &r.resource_name)));
-        let mut responses = Vec::new();
-        for resource in self.resources {
-            let target = Resource::parse(resource.resource_type, &resource.resource_name);
+        let wanted = self.resources.into_iter().map(|resource| {
             let changes: Result<Vec<_>, _> = resource.configs.into_iter().map(change).collect();
-            let result = match changes {
-                _ if twice.contains(&(resource.resource_type, resource.resource_name.clone())) => Err(
-                    Refusal::new(ErrorCode::InvalidRequest, "the request names the resource twice"),
-                ),
-                Err(refusal) => Err(refusal),
-                Ok(changes) => {
-                    let changes = Changes::Each(changes);
-                    configs::alter(&call.node, target, changes, self.validate_only).await
-                }
-            };
+            Altered {
+                resource_type: resource.resource_type,
+                resource_name: resource.resource_name,
+                changes: changes.map(Changes::Each),
+            }
+        });
+        let altered = configs::alter_all(&call.node, wanted.collect(), self.validate_only).await;
+        let responses = altered.into_iter().map(|(resource_type, resource_name, result)| {
             let (code, text) = outcome(result);
-            let response = AlterConfigsResourceResponse::default()
+            AlterConfigsResourceResponse::default()
                 .with_error_code(code)
                 .with_error_message(text)
-                .with_resource_type(resource.resource_type)
-                .with_resource_name(resource.resource_name);
-            responses.push(response);
-        }
-        Reply::Now(IncrementalAlterConfigsResponse::default().with_responses(responses))
+                .with_resource_type(resource_type)
+                .with_resource_name(resource_name)
+        });
+        Reply::Now(IncrementalAlterConfigsResponse::default().with_responses(responses.collect()))
     }
 }
 

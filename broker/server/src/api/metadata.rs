@@ -38,8 +38,8 @@ impl Handle for MetadataRequest {
         };
         let broker = MetadataResponseBroker::default()
             .with_node_id(Node::ID)
-            .with_host(node.advertised.host())
-            .with_port(node.advertised.port.into());
+            .with_host(call.listener.host())
+            .with_port(call.listener.port.into());
         Reply::Now(
             MetadataResponse::default()
                 .with_brokers(vec![broker])
@@ -53,15 +53,14 @@ impl Handle for MetadataRequest {
 /// One topic, by its id or, if there is none, by its name. The Java client gives an empty name beside an id.
 async fn find(node: &Node, wanted: MetadataRequestTopic, may_create: bool) -> MetadataResponseTopic {
     if wanted.name.is_none() || !wanted.topic_id.is_nil() {
-        let topics = node.storage().topics();
-        let found = topics.iter().find(|topic| topic.id == wanted.topic_id);
+        let found = node.storage().topic_of_id(wanted.topic_id);
         let unknown = || {
             MetadataResponseTopic::default()
                 .with_error_code(ErrorCode::UnknownTopicId.code())
                 .with_name(None)
                 .with_topic_id(wanted.topic_id)
         };
-        return found.map_or_else(unknown, |topic| describe(topic));
+        return found.map_or_else(unknown, |topic| describe(&topic));
     }
     let refused = |code: ErrorCode| {
         MetadataResponseTopic::default()

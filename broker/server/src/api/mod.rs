@@ -45,6 +45,7 @@ mod list_groups;
 mod list_offsets;
 mod list_transactions;
 mod metadata;
+mod mutations;
 mod node;
 mod offset_commit;
 mod offset_delete;
@@ -110,8 +111,8 @@ const TABLE: &[Row] = &[
     Row::new::<FetchRequest>(4, 18).one_at_a_time(),
     Row::new::<ListOffsetsRequest>(1, 10),
     Row::new::<MetadataRequest>(0, 13),
-    Row::new::<OffsetCommitRequest>(2, 9),
-    Row::new::<OffsetFetchRequest>(1, 9),
+    Row::new::<OffsetCommitRequest>(2, 10),
+    Row::new::<OffsetFetchRequest>(1, 10),
     Row::new::<FindCoordinatorRequest>(0, 6),
     Row::new::<JoinGroupRequest>(0, 9),
     Row::new::<HeartbeatRequest>(0, 4),
@@ -214,6 +215,11 @@ impl Row {
 
 /// A request that the port understands.
 trait Handle: Request<Response: Send> + Send + 'static {
+    /// The request from its bytes, for versions that the message crate does not read.
+    fn read(body: &mut Bytes, version: i16) -> Result<Self, MalformedMessage> {
+        decode(body, version)
+    }
+
     /// The first step; the reply may hold the second.
     fn handle(self, call: Call) -> impl Future<Output = Reply<Self::Response>> + Send;
 }
@@ -221,6 +227,8 @@ trait Handle: Request<Response: Send> + Send + 'static {
 enum Reply<R> {
     Now(R),
     Later(BoxFuture<'static, R>),
+    /// With the pause that the client has to make.
+    Throttled(R, Duration),
     /// One that is encoded already.
     Frame(BoxFuture<'static, Frame>),
     /// The client wants none (`acks=0`).
@@ -236,6 +244,10 @@ struct Call {
     client_id: StrBytes,
     /// Where it is.
     peer: IpAddr,
+    /// Where it found this broker, and is to find it again.
+    listener: Arc<Advertised>,
+    /// The size of the request, whose memory lives as long as any part of it.
+    frame_bytes: usize,
 }
 
 impl Call {
@@ -294,15 +306,18 @@ impl RequestError {
 /// One connection, as the APIs see it.
 pub(crate) struct Session {
     node: Arc<Node>,
+    listener: Arc<Advertised>,
     peer: IpAddr,
     /// Resolves when the last answer of an API that goes one at a time was written.
     last_turn: Option<oneshot::Receiver<()>>,
 }
 
 impl Session {
-    pub(crate) fn new(node: Arc<Node>, peer: IpAddr) -> Self {
+    /// Of a client that came through that listener.
+    pub(crate) fn new(node: Arc<Node>, listener: Arc<Advertised>, peer: IpAddr) -> Self {
         Self {
             node,
+            listener,
             peer,
             last_turn: None,
         }
@@ -352,6 +367,8 @@ impl Session {
             // Not a part of the frame, which would be shared by it.
             client_id: StrBytes::from_string(client_id.to_string()),
             peer: self.peer,
+            listener: self.listener.clone(),
+            frame_bytes: bytes,
         };
         let mut cost = Cost {
             node: self.node.clone(),
@@ -361,7 +378,9 @@ impl Session {
             bytes,
             spent: Duration::ZERO,
         };
+        let place = self.node.places.acquire().await;
         let pending = cost.time((row.start)(call, frame)).await?;
+        drop(place);
         let turn = self.turn(row);
         Ok(async move {
             let turn = turn.await;
@@ -449,7 +468,7 @@ impl Cost {
 }
 
 async fn start<R: Handle>(call: Call, mut body: Bytes) -> Result<Pending, RequestError> {
-    let request: R = decode(&mut body, call.version)?;
+    let request = R::read(&mut body, call.version)?;
     // Whatever of the frame is kept, is kept by the request: a batch alone in its buffer is edited in place.
     drop(body);
     let (version, correlation_id) = (call.version, call.correlation_id);
@@ -457,6 +476,10 @@ async fn start<R: Handle>(call: Call, mut body: Bytes) -> Result<Pending, Reques
     Ok(match request.handle(call).await {
         Reply::Now(response) => ready(encode(&response)).boxed(),
         Reply::Later(response) => async move { encode(&response.await) }.boxed(),
+        Reply::Throttled(response, throttle) => {
+            let frame = encode(&response).map(|frame| frame.map(|frame: Frame| frame.throttled(throttle)));
+            ready(frame).boxed()
+        }
         Reply::Frame(frame) => async move { Ok(Some(frame.await)) }.boxed(),
         Reply::Nothing => ready(Ok(None)).boxed(),
     })

@@ -3,11 +3,12 @@ use std::{fmt, sync::Arc};
 use millstream_broker_storage::Storage;
 use millstream_protocol::messages::{BrokerId, StrBytes};
 use millstream_types::TopicName;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::fetch::Fetches;
 use crate::{
-    Broker, BrokerSettings,
+    Broker, BrokerSettings, Loggers,
     budget::Budget,
     metrics::Metrics,
     quotas::{Quotas, Windows},
@@ -20,7 +21,8 @@ const ANSWER_BYTES: usize = 256 << 20;
 /// This broker as clients see it: the one node of its cluster.
 pub(crate) struct Node {
     pub(super) broker: Arc<Broker>,
-    pub(super) advertised: Advertised,
+    /// Those of the process, if it gave them.
+    pub(super) loggers: Option<Arc<dyn Loggers>>,
     /// Long polls end with it.
     pub(super) shutdown: CancellationToken,
     pub(super) fetches: Fetches,
@@ -28,28 +30,32 @@ pub(crate) struct Node {
     pub(crate) requests: Budget,
     /// The memory of all records in answers.
     pub(super) answers: Budget,
-    pub(super) quotas: Quotas,
+    /// Of requests that are worked on at the same time (`queued.max.requests`); one that waits for the disk or for
+    /// records has given its own back.
+    pub(super) places: Semaphore,
+    pub(crate) quotas: Quotas,
 }
 
 impl Node {
     /// Leader and only replica of every partition, and the controller.
     pub(super) const ID: BrokerId = BrokerId(1);
 
-    pub(crate) fn new(broker: Arc<Broker>, advertised: Advertised, shutdown: CancellationToken) -> Self {
+    pub(crate) fn new(
+        broker: Arc<Broker>,
+        loggers: Option<Arc<dyn Loggers>>,
+        shutdown: CancellationToken,
+    ) -> Self {
         let settings = broker.settings();
         let fetches = Fetches::new(settings.max_fetch_sessions);
         let request_bytes = settings
             .max_queued_request_bytes
             .and_then(|bytes| usize::try_from(bytes).ok());
         let requests = Budget::new(request_bytes.unwrap_or(REQUEST_BYTES));
-        let windows = Windows {
-            count: settings.quota_windows,
-            size_ms: i64::from(settings.quota_window_seconds) * 1000,
-        };
         Self {
-            quotas: Quotas::load(broker.storage(), windows),
+            quotas: Quotas::load(broker.storage(), Windows::of(&settings)),
             broker,
-            advertised,
+            loggers,
+            places: Semaphore::new(settings.max_queued_requests.min(Semaphore::MAX_PERMITS)),
             shutdown,
             fetches,
             requests,
@@ -57,7 +63,7 @@ impl Node {
         }
     }
 
-    pub(super) fn now_ms(&self) -> i64 {
+    pub(crate) fn now_ms(&self) -> i64 {
         self.broker.clock().now().0
     }
 
@@ -74,9 +80,7 @@ impl Node {
     }
 
     pub(super) fn topic_name(&self, id: uuid::Uuid) -> Option<TopicName> {
-        let topics = self.storage().topics();
-        let topic = topics.iter().find(|topic| topic.id == id)?;
-        Some(topic.name.clone())
+        self.storage().topic_of_id(id).map(|topic| topic.name.clone())
     }
 
     pub(super) fn cluster_id(&self) -> StrBytes {

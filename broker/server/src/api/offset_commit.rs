@@ -1,11 +1,13 @@
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::FutureExt;
 use millstream_broker_coordinator::{CommittedOffset, GroupError};
 use millstream_protocol::{
     ErrorCode,
     messages::{
-        OffsetCommitRequest, OffsetCommitResponse,
+        MalformedMessage, OFFSETS_BY_TOPIC_ID, OffsetCommitRequest, OffsetCommitResponse, decode,
+        decode_offset_commit_by_topic_id,
         offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
         offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic},
     },
@@ -24,6 +26,13 @@ const MEMBER_EPOCH_SINCE: i16 = 9;
 /// `retention_time_ms` of versions 2 to 4 is not looked at: offsets of a group live as long as it is used, and then for
 /// `offsets.retention.minutes`.
 impl Handle for OffsetCommitRequest {
+    fn read(body: &mut Bytes, version: i16) -> Result<Self, MalformedMessage> {
+        if version < OFFSETS_BY_TOPIC_ID {
+            return decode(body, version);
+        }
+        decode_offset_commit_by_topic_id(body)
+    }
+
     async fn handle(self, call: Call) -> Reply<OffsetCommitResponse> {
         let group = group_id(&self.group_id);
         let caller = caller(
@@ -35,7 +44,7 @@ impl Handle for OffsetCommitRequest {
         let topics: Vec<_> = self
             .topics
             .into_iter()
-            .map(|topic| check_topic(&call.node, topic, &mut offsets))
+            .map(|topic| check_topic(&call, topic, &mut offsets))
             .collect();
         if offsets.is_empty() {
             return Reply::Now(answer(topics, ErrorCode::None));
@@ -63,11 +72,16 @@ fn code(stored: Result<(), GroupError>) -> ErrorCode {
 
 /// Finds what can be committed, and why the rest cannot.
 fn check_topic(
-    node: &Node,
+    call: &Call,
     topic: OffsetCommitRequestTopic,
     offsets: &mut Vec<(TopicPartition, CommittedOffset)>,
 ) -> Topic {
-    let name = TopicName::new(topic.name.as_str()).ok();
+    let node = &call.node;
+    let name = if call.version < OFFSETS_BY_TOPIC_ID {
+        TopicName::new(topic.name.as_str()).map_err(|_| ErrorCode::UnknownTopicOrPartition)
+    } else {
+        node.topic_name(topic.topic_id).ok_or(ErrorCode::UnknownTopicId)
+    };
     let check = |p: &OffsetCommitRequestPartition| match check(node, name.as_ref(), p) {
         Ok(offset) => {
             offsets.push(offset);
@@ -81,14 +95,14 @@ fn check_topic(
 
 fn check(
     node: &Node,
-    topic: Option<&TopicName>,
+    topic: Result<&TopicName, &ErrorCode>,
     wanted: &OffsetCommitRequestPartition,
 ) -> Result<(TopicPartition, CommittedOffset), ErrorCode> {
     let metadata: &str = wanted.committed_metadata.as_deref().unwrap_or_default();
     if metadata.len() > node.settings().max_offset_metadata_bytes {
         return Err(ErrorCode::OffsetMetadataTooLarge);
     }
-    let topic = topic.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let topic = topic.map_err(|code| *code)?;
     let partition = TopicPartition::new(topic.clone(), wanted.partition_index);
     if node.storage().offsets(&partition).is_err() {
         return Err(ErrorCode::UnknownTopicOrPartition);
@@ -114,6 +128,7 @@ fn answer(topics: Vec<Topic>, committed: ErrorCode) -> OffsetCommitResponse {
         let partitions = partitions.collect();
         OffsetCommitResponseTopic::default()
             .with_name(topic.name)
+            .with_topic_id(topic.topic_id)
             .with_partitions(partitions)
     });
     OffsetCommitResponse::default().with_topics(topics.collect())

@@ -1,10 +1,12 @@
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use millstream_broker_coordinator::{Caller, CommittedOffset};
 use millstream_protocol::{
     ErrorCode,
     messages::{
-        self, OffsetFetchRequest, OffsetFetchResponse, StrBytes,
+        self, MalformedMessage, OFFSETS_BY_TOPIC_ID, OffsetFetchRequest, OffsetFetchResponse, StrBytes,
+        decode, decode_offset_fetch_by_topic_id,
         offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics},
         offset_fetch_response::{
             OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
@@ -15,7 +17,7 @@ use millstream_protocol::{
 use millstream_types::{GroupId, TopicName, TopicPartition};
 
 use super::{
-    Call, Handle, Node, Reply,
+    Call, Handle, Reply,
     errors::ToKafka,
     groups::{NONE, group_id, text},
 };
@@ -26,11 +28,17 @@ const MANY_GROUPS_SINCE: i16 = 8;
 const NO_OFFSET: i64 = -1;
 
 impl Handle for OffsetFetchRequest {
+    fn read(body: &mut Bytes, version: i16) -> Result<Self, MalformedMessage> {
+        if version < OFFSETS_BY_TOPIC_ID {
+            return decode(body, version);
+        }
+        decode_offset_fetch_by_topic_id(body)
+    }
+
     async fn handle(self, call: Call) -> Reply<OffsetFetchResponse> {
-        let node = &call.node;
         let stable = self.require_stable;
         if call.version >= MANY_GROUPS_SINCE {
-            let groups = self.groups.into_iter().map(|group| fetch(node, group, stable));
+            let groups = self.groups.into_iter().map(|group| fetch(&call, group, stable));
             return Reply::Now(OffsetFetchResponse::default().with_groups(groups.collect()));
         }
         let topics = self.topics.map(|topics| {
@@ -45,7 +53,7 @@ impl Handle for OffsetFetchRequest {
             .with_group_id(self.group_id)
             .with_member_epoch(NONE)
             .with_topics(topics);
-        Reply::Now(single(fetch(node, group, stable)))
+        Reply::Now(single(fetch(&call, group, stable)))
     }
 }
 
@@ -69,7 +77,8 @@ fn single(group: OffsetFetchResponseGroup) -> OffsetFetchResponse {
         .with_topics(group.topics.into_iter().map(topic).collect())
 }
 
-fn fetch(node: &Node, request: OffsetFetchRequestGroup, stable: bool) -> OffsetFetchResponseGroup {
+fn fetch(call: &Call, request: OffsetFetchRequestGroup, stable: bool) -> OffsetFetchResponseGroup {
+    let node = &call.node;
     let group = group_id(&request.group_id);
     let caller = Caller {
         member: request
@@ -84,7 +93,7 @@ fn fetch(node: &Node, request: OffsetFetchRequestGroup, stable: bool) -> OffsetF
     if let Err(error) = node.broker.check_offset_fetch(&group, &caller) {
         let code = error.code();
         let topics = request.topics.unwrap_or_default();
-        let topics = topics.into_iter().map(|t| answer_topic(t, |_| Err(code)));
+        let topics = topics.into_iter().map(|t| answer_topic(call, t, |_| Err(code)));
         return answer.with_error_code(code.code()).with_topics(topics.collect());
     }
     let look_up = |partition: &TopicPartition| {
@@ -93,14 +102,15 @@ fn fetch(node: &Node, request: OffsetFetchRequestGroup, stable: bool) -> OffsetF
         }
         Ok(node.broker.committed(&group, partition))
     };
-    let topics = request.topics.unwrap_or_else(|| all_topics(node, &group));
-    let topics = topics.into_iter().map(|t| answer_topic(t, look_up));
+    let topics = request.topics.unwrap_or_else(|| all_topics(call, &group));
+    let topics = topics.into_iter().map(|t| answer_topic(call, t, look_up));
     answer.with_topics(topics.collect())
 }
 
-/// All that the group has committed.
-fn all_topics(node: &Node, group: &GroupId) -> Vec<OffsetFetchRequestTopics> {
-    let committed = node
+/// All that the group has committed; where topics go by their ids, of those that there are.
+fn all_topics(call: &Call, group: &GroupId) -> Vec<OffsetFetchRequestTopics> {
+    let committed = call
+        .node
         .broker
         .all_committed(Some(group))
         .remove(group)
@@ -110,22 +120,32 @@ fn all_topics(node: &Node, group: &GroupId) -> Vec<OffsetFetchRequestTopics> {
         topics.entry(topic).or_default().push(partition);
     }
     let topic = |(name, partitions): (TopicName, Vec<i32>)| {
-        OffsetFetchRequestTopics::default()
-            .with_name(messages::TopicName(text(name.as_str())))
-            .with_partition_indexes(partitions)
+        let topic = OffsetFetchRequestTopics::default().with_partition_indexes(partitions);
+        if call.version < OFFSETS_BY_TOPIC_ID {
+            return Some(topic.with_name(messages::TopicName(text(name.as_str()))));
+        }
+        let found = call.node.storage().topic(&name)?;
+        Some(topic.with_topic_id(found.id))
     };
-    topics.into_iter().map(topic).collect()
+    topics.into_iter().filter_map(topic).collect()
 }
 
 fn answer_topic(
+    call: &Call,
     topic: OffsetFetchRequestTopics,
     look_up: impl Fn(&TopicPartition) -> Result<Option<CommittedOffset>, ErrorCode>,
 ) -> OffsetFetchResponseTopics {
-    let name = TopicName::new(topic.name.as_str());
+    let name = if call.version < OFFSETS_BY_TOPIC_ID {
+        TopicName::new(topic.name.as_str()).map_err(|_| None)
+    } else {
+        let known = call.node.topic_name(topic.topic_id);
+        known.ok_or(Some(ErrorCode::UnknownTopicId))
+    };
     let partitions = topic.partition_indexes.into_iter().map(|index| {
         let found = match &name {
             Ok(name) => look_up(&TopicPartition::new(name.clone(), index)),
-            Err(_) => Ok(None),
+            Err(None) => Ok(None),
+            Err(Some(code)) => Err(*code),
         };
         let answer = OffsetFetchResponsePartitions::default().with_partition_index(index);
         match found {
@@ -140,6 +160,7 @@ fn answer_topic(
     let partitions = partitions.collect();
     OffsetFetchResponseTopics::default()
         .with_name(topic.name)
+        .with_topic_id(topic.topic_id)
         .with_partitions(partitions)
 }
 

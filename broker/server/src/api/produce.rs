@@ -1,13 +1,13 @@
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, future::join_all};
-use millstream_broker_storage::{AppendError, AppendOrigin, Appended, Ticket};
+use millstream_broker_storage::{AppendError, AppendOrigin, Appended, ProducerError, RecordError, Ticket};
 use millstream_protocol::{
     ErrorCode,
     batch::{BatchHeader, Compression},
     messages::{
         ProduceRequest, ProduceResponse, StrBytes,
         produce_request::{PartitionProduceData, TopicProduceData},
-        produce_response::{PartitionProduceResponse, TopicProduceResponse},
+        produce_response::{BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse},
     },
 };
 use millstream_types::{TopicName, TopicPartition};
@@ -20,6 +20,8 @@ const ACKS_NONE: i16 = 0;
 /// What `acks` may be. One node, and acknowledged means on disk: 1 and -1 (all) promise the same.
 const ACKS: [i16; 3] = [ACKS_NONE, 1, -1];
 
+/// From this version on, clients know TRANSACTION_ABORTABLE: the transaction is to be aborted, and the producer goes on.
+const ABORTABLE_SINCE: i16 = 11;
 /// From this version on, a transactional batch adds its partition to the transaction (KIP-890).
 const JOINS_SINCE: i16 = 12;
 /// From this version on, topics have ids instead of names.
@@ -62,13 +64,21 @@ struct PartitionAppend {
 struct Refusal {
     code: ErrorCode,
     text: Option<StrBytes>,
+    /// Which records of the batch are why (KIP-467).
+    records: Vec<BatchIndexAndErrorMessage>,
 }
 
 impl<E: ToKafka> From<E> for Refusal {
     fn from(error: E) -> Self {
+        let record = |record: &RecordError| {
+            BatchIndexAndErrorMessage::default()
+                .with_batch_index(record.index)
+                .with_batch_index_error_message(Some(StrBytes::from_string(record.reason.clone())))
+        };
         Self {
             code: error.code(),
             text: error.text(),
+            records: error.records().iter().map(record).collect(),
         }
     }
 }
@@ -78,6 +88,7 @@ impl Refusal {
         Self {
             code,
             text: Some(StrBytes::from_static_str(code.message())),
+            records: Vec::new(),
         }
     }
 }
@@ -121,15 +132,17 @@ async fn append(
     partition: TopicPartition,
     data: PartitionProduceData,
 ) -> Result<(TopicPartition, Ticket<Appended>), Refusal> {
-    let bytes: Bytes = data.records.unwrap_or_default();
-    let (broker, joins) = (call.node.broker.clone(), call.version >= JOINS_SINCE);
+    let bytes = detached(data.records.unwrap_or_default(), call.frame_bytes);
+    let (broker, version) = (call.node.broker.clone(), call.version);
+    let joins = version >= JOINS_SINCE;
     broker.storage().room().await;
     let is_heavy = is_heavy(&bytes);
     let append = move || -> Result<_, Refusal> {
         let ticket = if joins {
             broker.produce_and_join(&partition, bytes, AppendOrigin::Client)?
         } else {
-            broker.produce(&partition, bytes, AppendOrigin::Client)?
+            let appended = broker.produce(&partition, bytes, AppendOrigin::Client);
+            appended.map_err(|error| refusal(error, version))?
         };
         Ok((partition, ticket))
     };
@@ -140,6 +153,27 @@ async fn append(
     // panicked, or the runtime stops: then the connection ends here too.
     let appending = tokio::task::spawn_blocking(append);
     appending.await.expect("appending does not panic")
+}
+
+/// A batch that is most of its request is kept as it lies there, and edited in place. A smaller one is copied, once: readers
+/// at the tail would hold on to the whole request for it, while the memory for them counts the batch.
+fn detached(batch: Bytes, frame_bytes: usize) -> Bytes {
+    if batch.len() >= frame_bytes / 2 {
+        return batch;
+    }
+    Bytes::from(BytesMut::from(batch.as_ref()))
+}
+
+fn refusal(error: AppendError, version: i16) -> Refusal {
+    let is_outside = matches!(
+        error,
+        AppendError::Producer(ProducerError::NotInTransaction { .. })
+    );
+    let mut refusal = Refusal::from(error);
+    if is_outside && version >= ABORTABLE_SINCE {
+        refusal.code = ErrorCode::TransactionAbortable;
+    }
+    refusal
 }
 
 /// Whether looking at every record takes so long that other connections would notice.
@@ -188,6 +222,7 @@ impl PartitionAppend {
             Err(refusal) => answer
                 .with_error_code(refusal.code.code())
                 .with_error_message(refusal.text)
+                .with_record_errors(refusal.records)
                 .with_base_offset(-1)
                 .with_log_append_time_ms(-1)
                 .with_log_start_offset(-1),

@@ -14,7 +14,10 @@ use millstream_protocol::{
 use millstream_types::{GroupId, Offset, TopicPartition, TransactionalId};
 
 use super::{Call, Handle, Reply, errors::ToKafka, groups::caller, transactions};
+use crate::TransactionRequestError;
 
+/// From this version on, clients know TRANSACTION_ABORTABLE.
+const ABORTABLE_SINCE: i16 = 4;
 /// From this version on, the group is added to the transaction by this request (KIP-890).
 const JOINS_SINCE: i16 = 5;
 
@@ -110,5 +113,9 @@ async fn commit(
     );
     let added = call.node.broker.add_offsets(claim, &member, (group, offsets));
     // Clients of every version take this code, and not PRODUCER_FENCED, for the end of an incarnation here.
-    added.map_err(|error| transactions::fenced_before(0, 1, error.code()))
+    let code = |error: TransactionRequestError| transactions::fenced_before(0, 1, error.code());
+    added.map_err(|error| match code(error) {
+        ErrorCode::InvalidTxnState if call.version >= ABORTABLE_SINCE => ErrorCode::TransactionAbortable,
+        code => code,
+    })
 }

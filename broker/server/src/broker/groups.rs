@@ -171,6 +171,7 @@ pub(super) fn config(settings: &BrokerSettings) -> GroupConfig {
             heartbeat_interval_ms: settings.consumer_group.heartbeat_interval_ms,
             max_size: settings.consumer_group.max_size,
             assignors: settings.consumer_group.assignors.clone(),
+            migration: settings.consumer_group.migration,
         },
     }
 }

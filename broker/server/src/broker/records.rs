@@ -87,6 +87,6 @@ fn refusal(producer: Producer, current: Option<Producer>) -> ProducerError {
             producer,
             current: current.epoch,
         },
-        _ => ProducerError::InvalidTxnState { id: producer.id },
+        _ => ProducerError::NotInTransaction { id: producer.id },
     }
 }

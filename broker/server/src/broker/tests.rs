@@ -76,7 +76,7 @@ fn offset(at: i64) -> CommittedOffset {
 async fn refuses_batches_outside_of_their_transaction() {
     let Fixture { broker, .. } = fixture().await;
     let producer = broker.init_producer(&id(), 1000, None).await.unwrap();
-    let outside = AppendError::Producer(ProducerError::InvalidTxnState { id: producer.id });
+    let outside = AppendError::Producer(ProducerError::NotInTransaction { id: producer.id });
     assert_eq!(produce(&broker, producer, 0), Err(outside.clone()));
     broker
         .add_partitions(claim(&id(), producer), &[partition(0)])

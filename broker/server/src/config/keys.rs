@@ -178,10 +178,11 @@ pub(crate) const KEYS: &[Key] = &[
         "2147483647",
         "The most members of a group of the consumer protocol.",
     ),
-    inert(
+    fixed(
         "group.consumer.migration.policy",
         OneOf(&["disabled", "bidirectional", "upgrade", "downgrade"]),
         "bidirectional",
+        "Whether a group with members may change from the classic to the consumer protocol (upgrade) and back (downgrade).",
     ),
     fixed(
         "group.consumer.min.heartbeat.interval.ms",

@@ -10,6 +10,7 @@ mod keys;
 mod kind;
 mod listeners;
 mod properties;
+mod resources;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ pub(crate) use keys::{KEYS, Key};
 pub(crate) use kind::ConfigType;
 pub use listeners::Endpoint;
 pub use properties::{InvalidProperties, read_properties};
+pub(crate) use resources::{GROUP_HEARTBEAT, GROUP_SESSION, ResourceDefault, ResourceKey, ResourceKind};
 use serde::{Deserialize, Serialize};
 pub use settings::{BrokerSettings, ConsumerGroupSettings, GroupSettings};
 pub(crate) use topic_keys::{TOPIC_KEYS, TopicKey};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use millstream_broker_coordinator::MigrationPolicy;
+
 use super::{
     DynamicSettings, Endpoint, InvalidSetting, InvalidSettings, Key, Source, TOPIC_KEYS, TopicKey, Values,
     checked,
@@ -61,6 +63,7 @@ pub struct ConsumerGroupSettings {
     pub max_size: usize,
     /// The default one first.
     pub assignors: Vec<String>,
+    pub migration: MigrationPolicy,
 }
 
 /// What was set, by where.
@@ -150,7 +153,7 @@ impl Layers {
             wrong.push(error);
             Vec::new()
         });
-        let advertised_listeners = self.endpoints("advertised.listeners").unwrap_or_else(|error| {
+        let advertised_listeners = self.advertised(&listeners).unwrap_or_else(|error| {
             wrong.push(error);
             Vec::new()
         });
@@ -206,6 +209,15 @@ impl Layers {
             max_heartbeat_interval_ms: self.number("group.consumer.max.heartbeat.interval.ms"),
             max_size: self.number("group.consumer.max.size"),
             assignors: self.list("group.consumer.assignors").map(str::to_owned).collect(),
+            migration: self.migration(),
+        }
+    }
+
+    fn migration(&self) -> MigrationPolicy {
+        let policy = self.get("group.consumer.migration.policy").unwrap_or_default();
+        MigrationPolicy {
+            upgrade: ["upgrade", "bidirectional"].contains(&policy),
+            downgrade: ["downgrade", "bidirectional"].contains(&policy),
         }
     }
 
@@ -279,6 +291,28 @@ impl Layers {
             }
         }
         Ok(listeners)
+    }
+
+    /// Each for a listener, and a place that clients can connect to.
+    fn advertised(&self, listeners: &[Endpoint]) -> Result<Vec<Endpoint>, InvalidSetting> {
+        const NAME: &str = "advertised.listeners";
+        let advertised = self.endpoints(NAME)?;
+        for (index, endpoint) in advertised.iter().enumerate() {
+            let allowed = if !listeners.iter().any(|l| l.name == endpoint.name) && !listeners.is_empty() {
+                "names of listeners"
+            } else if advertised[..index]
+                .iter()
+                .any(|other| other.name == endpoint.name)
+            {
+                "each name once"
+            } else if ["", "0.0.0.0", "::"].contains(&endpoint.host.as_str()) || endpoint.port == 0 {
+                "addresses that clients can connect to"
+            } else {
+                continue;
+            };
+            return Err(InvalidSetting::value(NAME, endpoint.to_string(), allowed));
+        }
+        Ok(advertised)
     }
 
     /// By the map, or else the listener's name is that of its protocol.

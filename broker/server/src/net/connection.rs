@@ -57,16 +57,17 @@ impl Connection {
     pub(super) fn new(
         stream: TcpStream,
         peer: SocketAddr,
-        node: Arc<Node>,
+        session: Session,
         settings: &BrokerSettings,
     ) -> Self {
         let (read, answers) = stream.into_split();
+        let budget = session.node().requests.clone();
         Self {
             peer,
-            frames: FrameReader::new(read, settings.max_request_bytes, node.requests.clone()),
+            frames: FrameReader::new(read, settings.max_request_bytes, budget),
             answers,
             in_flight: FuturesOrdered::new(),
-            session: Session::new(node, peer.ip()),
+            session,
             idle_timeout: settings.connection_idle_timeout,
             muted_until: None,
         }

@@ -9,6 +9,7 @@
 //!
 //! Deliberately absent so far: TLS and SASL.
 
+mod arrivals;
 mod connection;
 mod frames;
 mod slots;
@@ -27,15 +28,27 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info, warn};
 
 use crate::{
-    Broker, BrokerSettings, Endpoint,
-    api::{Advertised, Node},
+    Broker, BrokerSettings, Endpoint, Loggers,
+    api::{Advertised, Node, Session},
 };
+use arrivals::Arrivals;
 use connection::{Connection, ConnectionError};
 use slots::{Slot, Slots};
 
-/// Settings of the port.
+/// Settings of the port: its listeners, and what the process gives it.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// At least one. A client is told of the others' places by the name of the one it came through.
+    pub listeners: Vec<ListenerConfig>,
+    /// `None`: administrators cannot see or turn the log of the process.
+    pub loggers: Option<Arc<dyn Loggers>>,
+}
+
+/// One place to listen.
 #[derive(Clone, Debug)]
 pub struct ListenerConfig {
+    /// As in `listeners`.
+    pub name: String,
     /// `host:port`; port 0 takes a free one. The loopback address by default: there is no authentication yet.
     pub listen: String,
     /// `host:port` that clients are told to connect to, where it differs from `listen` (`advertised.listeners`).
@@ -44,20 +57,43 @@ pub struct ListenerConfig {
 
 impl Default for ListenerConfig {
     fn default() -> Self {
-        Self::from(&BrokerSettings::default())
+        let settings = BrokerSettings::default();
+        Self::of(
+            settings.listeners.first().expect("settings have a listener"),
+            &settings,
+        )
     }
 }
 
-/// The first of `listeners`, and what is advertised for it.
-impl From<&BrokerSettings> for ListenerConfig {
-    fn from(settings: &BrokerSettings) -> Self {
-        let listener = settings.listeners.first().expect("settings have a listener");
+impl ListenerConfig {
+    fn of(listener: &Endpoint, settings: &BrokerSettings) -> Self {
         let mut advertised = settings.advertised_listeners.iter();
         Self {
+            name: listener.name.clone(),
             listen: listener.address(),
             advertised: advertised
                 .find(|a| a.name == listener.name)
                 .map(Endpoint::address),
+        }
+    }
+}
+
+/// All of `listeners`, and what is advertised for them.
+impl From<&BrokerSettings> for ServerConfig {
+    fn from(settings: &BrokerSettings) -> Self {
+        let listeners = settings.listeners.iter();
+        Self {
+            listeners: listeners.map(|l| ListenerConfig::of(l, settings)).collect(),
+            loggers: None,
+        }
+    }
+}
+
+impl From<ListenerConfig> for ServerConfig {
+    fn from(listener: ListenerConfig) -> Self {
+        Self {
+            listeners: vec![listener],
+            loggers: None,
         }
     }
 }
@@ -77,19 +113,27 @@ pub enum ListenError {
     },
     #[error("'{address}' is not an address that clients can connect to: write it as host:port")]
     InvalidAdvertised { address: String },
+    #[error("there is no listener: `listeners` names at least one")]
+    NoListener,
 }
 
 /// An open port. Dropping it changes nothing; cancel the token that [`serve`] was given.
 #[derive(Debug)]
 pub struct ServerHandle {
-    local_addr: SocketAddr,
+    /// By the names of the listeners, in their order.
+    addresses: Vec<(String, SocketAddr)>,
     connections: TaskTracker,
 }
 
 impl ServerHandle {
-    /// Where it listens, with the actual port if 0 was asked for.
+    /// Where the first listener listens, with the actual port if 0 was asked for.
     pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+        self.addresses[0].1
+    }
+
+    /// The same of all listeners, with their names.
+    pub fn local_addrs(&self) -> &[(String, SocketAddr)] {
+        &self.addresses
     }
 
     /// Resolves after the shutdown, when the last connection is closed. Each gets [`connection::DRAIN_TIMEOUT`] for the
@@ -99,40 +143,78 @@ impl ServerHandle {
     }
 }
 
-/// Opens the port and serves it until `shutdown`. It is bound when this returns, so that errors are the caller's.
+/// Opens the port and serves it until `shutdown`. All listeners are bound when this returns, so that errors are the
+/// caller's.
 pub async fn serve(
     broker: Arc<Broker>,
-    config: ListenerConfig,
+    config: impl Into<ServerConfig>,
     shutdown: CancellationToken,
 ) -> Result<ServerHandle, ListenError> {
-    let listener = TcpListener::bind(&config.listen)
-        .await
-        .map_err(|source| ListenError::from_io(&config.listen, source))?;
-    let local_addr = listener
-        .local_addr()
-        .map_err(|source| ListenError::from_io(&config.listen, source))?;
-    let advertised = match &config.advertised {
+    let config = config.into();
+    let mut bound = Vec::with_capacity(config.listeners.len());
+    for listener in &config.listeners {
+        bound.push(bind(listener).await?);
+    }
+    if bound.is_empty() {
+        return Err(ListenError::NoListener);
+    }
+    let connections = TaskTracker::new();
+    let node = Arc::new(Node::new(broker, config.loggers, shutdown.clone()));
+    let (slots, arrivals) = (Slots::default(), Arrivals::new(&node.settings()));
+    let names = config.listeners.into_iter().map(|listener| listener.name);
+    let mut addresses = Vec::with_capacity(bound.len());
+    for (
+        name,
+        Bound {
+            socket,
+            address,
+            advertised,
+        },
+    ) in names.zip(bound)
+    {
+        info!(listener = name, local_addr = %address, %advertised, "listening for Kafka clients");
+        let acceptor = Acceptor {
+            socket,
+            advertised: Arc::new(advertised),
+            slots: slots.clone(),
+            arrivals: arrivals.clone(),
+            connections: connections.clone(),
+            node: node.clone(),
+            shutdown: shutdown.clone(),
+        };
+        connections.spawn(acceptor.run());
+        addresses.push((name, address));
+    }
+    Ok(ServerHandle {
+        addresses,
+        connections,
+    })
+}
+
+/// A listener that has its port.
+struct Bound {
+    socket: TcpListener,
+    address: SocketAddr,
+    advertised: Advertised,
+}
+
+async fn bind(listener: &ListenerConfig) -> Result<Bound, ListenError> {
+    let failed = |source| ListenError::from_io(&listener.listen, source);
+    let socket = TcpListener::bind(&listener.listen).await.map_err(failed)?;
+    let address = socket.local_addr().map_err(failed)?;
+    let advertised = match &listener.advertised {
         Some(address) => Advertised::parse(address).ok_or_else(|| ListenError::InvalidAdvertised {
             address: address.clone(),
         })?,
         None => Advertised {
-            host: reachable(local_addr.ip()),
-            port: local_addr.port(),
+            host: reachable(address.ip()),
+            port: address.port(),
         },
     };
-    info!(%local_addr, advertised = %advertised, "listening for Kafka clients");
-    let connections = TaskTracker::new();
-    let acceptor = Acceptor {
-        listener,
-        slots: Slots::default(),
-        connections: connections.clone(),
-        node: Arc::new(Node::new(broker, advertised, shutdown.clone())),
-        shutdown,
-    };
-    connections.spawn(acceptor.run());
-    Ok(ServerHandle {
-        local_addr,
-        connections,
+    Ok(Bound {
+        socket,
+        address,
+        advertised,
     })
 }
 
@@ -157,8 +239,11 @@ impl ListenError {
 }
 
 struct Acceptor {
-    listener: TcpListener,
+    socket: TcpListener,
+    advertised: Arc<Advertised>,
+    /// Of all listeners together, as `max.connections` is.
     slots: Slots,
+    arrivals: Arrivals,
     connections: TaskTracker,
     node: Arc<Node>,
     shutdown: CancellationToken,
@@ -172,7 +257,7 @@ impl Acceptor {
         loop {
             let accepted = tokio::select! {
                 () = self.shutdown.cancelled() => break,
-                accepted = self.listener.accept() => accepted,
+                accepted = self.next() => accepted,
             };
             match accepted {
                 Ok((stream, peer)) => self.admit(stream, peer),
@@ -183,6 +268,17 @@ impl Acceptor {
             }
         }
         self.connections.close();
+    }
+
+    /// The next connection, not before `max.connection.creation.rate` allows it.
+    async fn next(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let accepted = self.socket.accept().await?;
+        let rate = self.node.settings().max_connection_creation_rate;
+        let pause = self.arrivals.count(rate, self.node.now_ms());
+        if pause > Duration::ZERO {
+            tokio::time::sleep(pause).await;
+        }
+        Ok(accepted)
     }
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
@@ -196,13 +292,34 @@ impl Acceptor {
                 return;
             }
         };
+        let too_soon = self.node.quotas.connected(peer.ip(), self.node.now_ms());
+        if too_soon > Duration::ZERO {
+            self.node.metrics().connection_refused();
+            debug!(%peer, ?too_soon, "closing a connection of an address that makes too many");
+            let shutdown = self.shutdown.clone();
+            self.connections
+                .spawn(turn_away(stream, slot, too_soon, shutdown));
+            return;
+        }
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%peer, %error, "cannot switch off Nagle's algorithm");
         }
-        let connection = Connection::new(stream, peer, self.node.clone(), &settings);
+        let session = Session::new(self.node.clone(), self.advertised.clone(), peer.ip());
+        let connection = Connection::new(stream, peer, session, &settings);
         let shutdown = self.shutdown.clone();
         self.connections.spawn(serve_one(connection, slot, shutdown));
     }
+}
+
+/// Closes a connection that came too soon, when the address may make the next one: a client that tries again at once would
+/// only make it worse (KIP-612).
+async fn turn_away(stream: TcpStream, slot: Slot, pause: Duration, shutdown: CancellationToken) {
+    tokio::select! {
+        () = tokio::time::sleep(pause) => {}
+        () = shutdown.cancelled() => {}
+    }
+    drop(stream);
+    drop(slot);
 }
 
 /// A panic in here ends the task, and with it this connection, and nothing else.

@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,23 +11,48 @@ pub(crate) enum QuotaKind {
     ProducerByteRate,
     ConsumerByteRate,
     RequestPercentage,
+    /// Partitions that are made or deleted per second (KIP-599).
+    ControllerMutationRate,
+    /// New connections of an address per second (KIP-612).
+    ConnectionCreationRate,
 }
 
 impl QuotaKind {
+    pub(crate) fn of(key: &str) -> Option<Self> {
+        KEYS.into_iter().find(|kind| kind.key() == key)
+    }
+
+    /// Whether it is for addresses, and not for users and clients.
+    pub(crate) fn is_of_addresses(self) -> bool {
+        self == Self::ConnectionCreationRate
+    }
+
+    /// Whether a limit is a whole number.
+    pub(crate) fn is_whole(self) -> bool {
+        match self {
+            Self::ProducerByteRate | Self::ConsumerByteRate | Self::ConnectionCreationRate => true,
+            Self::RequestPercentage | Self::ControllerMutationRate => false,
+        }
+    }
+
     pub(crate) fn key(self) -> &'static str {
         match self {
             Self::ProducerByteRate => "producer_byte_rate",
             Self::ConsumerByteRate => "consumer_byte_rate",
             Self::RequestPercentage => "request_percentage",
+            Self::ControllerMutationRate => "controller_mutation_rate",
+            Self::ConnectionCreationRate => "connection_creation_rate",
         }
     }
 }
 
 /// All keys that a limit may have: those of [`QuotaKind`].
-pub(crate) const KEYS: [QuotaKind; 3] = [
+pub(crate) const KEYS: [QuotaKind; 5] = [
     QuotaKind::ProducerByteRate,
     QuotaKind::ConsumerByteRate,
     QuotaKind::RequestPercentage,
+    QuotaKind::ControllerMutationRate,
+    QuotaKind::ConnectionCreationRate,
 ];
 
 /// A user or client: a certain one, or whoever has no limit of their own.
@@ -35,11 +63,13 @@ pub(crate) enum Name {
     Of(String),
 }
 
-/// Whom limits are for. At least one part is there.
+/// Whom limits are for. At least one part is there; an address is alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Entity {
     pub(crate) user: Option<Name>,
     pub(crate) client_id: Option<Name>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ip: Option<Name>,
 }
 
 /// Who asks.
@@ -103,12 +133,28 @@ impl Limits {
                 user.is_some().then(|| asker.user.to_owned()),
                 client_id.is_some().then(|| asker.client_id.to_owned()),
             );
-            let values = self.0.get(&Entity { user, client_id })?;
+            let ip = None;
+            let values = self.0.get(&Entity { user, client_id, ip })?;
             Some(Limit {
                 per_second: *values.get(kind.key())?,
                 shared_by,
             })
         })
+    }
+}
+
+impl Limits {
+    /// How many connections an address may make: its own limit, or that of all addresses.
+    pub(crate) fn of_address(&self, ip: IpAddr) -> Option<f64> {
+        let named = |name| Entity {
+            ip: Some(name),
+            ..Entity::default()
+        };
+        let names = [Name::Of(ip.to_string()), Name::Default];
+        let key = QuotaKind::ConnectionCreationRate.key();
+        names
+            .into_iter()
+            .find_map(|name| self.0.get(&named(name))?.get(key).copied())
     }
 }
 
@@ -143,7 +189,8 @@ mod tests {
                 user.as_ref().map(|_| "ann".into()),
                 client_id.as_ref().map(|_| "app".into()),
             );
-            let entity = Entity { user, client_id };
+            let ip = None;
+            let entity = Entity { user, client_id, ip };
             limits.set(entity, [("producer_byte_rate".into(), f64::from(rate))].into());
             let found = limits.find(QuotaKind::ProducerByteRate, asker);
             let per_second = f64::from(rate);
@@ -156,6 +203,19 @@ mod tests {
             );
         }
         assert_eq!(limits.find(QuotaKind::ConsumerByteRate, asker), None);
+        let address = |name| Entity {
+            ip: Some(name),
+            ..Entity::default()
+        };
+        let rate = |rate: f64| BTreeMap::from([("connection_creation_rate".to_owned(), rate)]);
+        let (one, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+        assert_eq!(limits.of_address(one), None);
+        limits.set(address(Name::Of("10.0.0.1".into())), rate(5.0));
+        limits.set(address(Name::Default), rate(9.0));
+        assert_eq!(
+            (limits.of_address(one), limits.of_address(other)),
+            (Some(5.0), Some(9.0))
+        );
         let stranger = Asker {
             user: "bob",
             client_id: "other",

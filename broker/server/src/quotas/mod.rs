@@ -4,14 +4,18 @@
 //! read for that long. Deciding is pure ([`entity`], [`rate`]); this is the shell: one table of limits, stored as keyed
 //! state, and one of rates. Without any limit nothing is measured.
 //!
-//! Until there is authentication every user is [`ANONYMOUS`]. Absent: `controller_mutation_rate` and
-//! `connection_creation_rate`; setting them is refused.
+//! Partitions that are made or deleted come out of a bucket instead of a rate (KIP-599), and a connection that comes too
+//! soon is closed (KIP-612).
+//!
+//! Until there is authentication every user is [`ANONYMOUS`].
 
+mod bucket;
 mod entity;
 mod rate;
 
 use std::{
     collections::{BTreeMap, HashMap},
+    net::IpAddr,
     sync::{
         Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -22,7 +26,8 @@ use std::{
 use bytes::Bytes;
 use millstream_broker_storage::{CommitError, StateKey, Storage, Ticket};
 
-pub(crate) use entity::{Asker, Entity, KEYS, Limits, Name, QuotaKind};
+use bucket::Bucket;
+pub(crate) use entity::{Asker, Entity, Limits, Name, QuotaKind};
 pub(crate) use rate::{Rate, Windows};
 
 /// Who has not said who they are.
@@ -38,9 +43,13 @@ pub(crate) struct Quotas {
     is_limited: AtomicBool,
     limits: RwLock<Limits>,
     rates: Mutex<HashMap<RateKey, Rate>>,
+    /// Of partitions that may be made or deleted.
+    buckets: Mutex<HashMap<Shared, Bucket>>,
+    arrivals: Mutex<HashMap<IpAddr, Rate>>,
 }
 
-type RateKey = (QuotaKind, (Option<String>, Option<String>));
+type Shared = (Option<String>, Option<String>);
+type RateKey = (QuotaKind, Shared);
 
 impl Quotas {
     /// With the limits that are stored. What cannot be read is no limit.
@@ -58,6 +67,8 @@ impl Quotas {
             is_limited: AtomicBool::new(!limits.is_empty()),
             limits: RwLock::new(limits),
             rates: Mutex::default(),
+            buckets: Mutex::default(),
+            arrivals: Mutex::default(),
         }
     }
 
@@ -107,6 +118,58 @@ impl Quotas {
         let pause = self.record(kind, asker, value, now_ms);
         if pause > Duration::ZERO {
             self.record(kind, asker, -value, now_ms);
+        }
+        pause
+    }
+
+    /// Counts partitions that are to be made or deleted. `Err`: it may not be, for that long; if not `strict` it may, and
+    /// the pause comes after.
+    pub(crate) fn mutate(
+        &self,
+        asker: Asker<'_>,
+        partitions: f64,
+        strict: bool,
+        now_ms: i64,
+    ) -> Result<Duration, Duration> {
+        let Some(limit) = self.limit(QuotaKind::ControllerMutationRate, asker) else {
+            return Ok(Duration::ZERO);
+        };
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= MANY_RATES {
+            buckets.retain(|_, bucket| !bucket.is_forgotten(now_ms, self.windows));
+        }
+        let per_second = limit.per_second;
+        let bucket = buckets
+            .entry(limit.shared_by)
+            .or_insert_with(|| Bucket::full(per_second, now_ms, self.windows));
+        if strict {
+            bucket.take(partitions, per_second, now_ms, self.windows)
+        } else {
+            Ok(bucket.take_anyway(partitions, per_second, now_ms, self.windows))
+        }
+    }
+
+    /// Counts a connection of an address, and answers how much too soon it comes.
+    pub(crate) fn connected(&self, ip: IpAddr, now_ms: i64) -> Duration {
+        if !self.is_limited() {
+            return Duration::ZERO;
+        }
+        let ip = ip.to_canonical();
+        let limits = self.limits.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(per_second) = limits.of_address(ip) else {
+            return Duration::ZERO;
+        };
+        drop(limits);
+        let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        if arrivals.len() >= MANY_RATES {
+            arrivals.retain(|_, rate| !rate.is_forgotten(now_ms, self.windows));
+        }
+        let rate = arrivals.entry(ip).or_default();
+        rate.record(1.0, now_ms, self.windows);
+        let pause = rate.throttle(per_second, now_ms, self.windows);
+        if pause > Duration::ZERO {
+            // It is turned away, so it was none.
+            rate.record(-1.0, now_ms, self.windows);
         }
         pause
     }

@@ -1,5 +1,7 @@
 use std::{collections::VecDeque, time::Duration};
 
+use crate::BrokerSettings;
+
 /// Over how long rates are averaged (`quota.window.num`, `quota.window.size.seconds`).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Windows {
@@ -8,6 +10,13 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
+    pub(crate) fn of(settings: &BrokerSettings) -> Self {
+        Self {
+            count: settings.quota_windows,
+            size_ms: i64::from(settings.quota_window_seconds) * 1000,
+        }
+    }
+
     /// What may come in all full windows together.
     pub(crate) fn most(self, per_second: f64) -> f64 {
         per_second * f64::from(self.count.saturating_sub(1).max(1)) * self.size_ms as f64 / 1000.0

@@ -51,7 +51,7 @@ async fn server_with_topic() -> (Server, Client) {
     (server, client)
 }
 
-fn configs_of(kind: i8, name: &str) -> DescribeConfigsRequest {
+pub(crate) fn configs_of(kind: i8, name: &str) -> DescribeConfigsRequest {
     let resource = DescribeConfigsResource::default()
         .with_resource_type(kind)
         .with_resource_name(text(name))
@@ -61,14 +61,25 @@ fn configs_of(kind: i8, name: &str) -> DescribeConfigsRequest {
         .with_include_synonyms(true)
 }
 
-async fn config(client: &mut Client, kind: i8, name: &str, key: &str) -> DescribeConfigsResourceResult {
+pub(crate) async fn config(
+    client: &mut Client,
+    kind: i8,
+    name: &str,
+    key: &str,
+) -> DescribeConfigsResourceResult {
     let answer = client.ask(&configs_of(kind, name), 4).await;
     let found = answer.results[0].configs.iter().find(|c| c.name.as_str() == key);
     found.expect(key).clone()
 }
 
 /// Key, operation, value.
-async fn alter(client: &mut Client, kind: i8, name: &str, changes: &[(&str, i8, &str)], version: i16) -> i16 {
+pub(crate) async fn alter(
+    client: &mut Client,
+    kind: i8,
+    name: &str,
+    changes: &[(&str, i8, &str)],
+    version: i16,
+) -> i16 {
     let change = |(key, operation, value): &(&str, i8, &str)| {
         incremental::AlterableConfig::default()
             .with_name(text(key))
@@ -320,7 +331,11 @@ async fn topics_and_directories_are_described() {
     assert_eq!(rest.next_cursor, None);
 
     let listed = client.ask(&ListConfigResourcesRequest::default(), 1).await;
-    assert_eq!(listed.config_resources.len(), 3);
+    assert_eq!(
+        listed.config_resources.len(),
+        4,
+        "topics, the broker and its loggers"
+    );
     let metrics = client.ask(&ListConfigResourcesRequest::default(), 0).await;
     assert_eq!((metrics.error_code, metrics.config_resources.len()), (0, 0));
 }

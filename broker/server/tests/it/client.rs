@@ -3,7 +3,8 @@ use std::{future::Future, net::SocketAddr, time::Duration};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use millstream_protocol::messages::{
     ApiKey, CreateTopicsRequest, Decodable, Encodable, MetadataRequest, Request, RequestHeader,
-    ResponseHeader, StrBytes, TopicName, create_topics_request::CreatableTopic,
+    ResponseHeader, StrBytes, TopicName,
+    create_topics_request::{CreatableTopic, CreatableTopicConfig},
     metadata_request::MetadataRequestTopic,
 };
 use tokio::{
@@ -39,8 +40,19 @@ impl Client {
         self.correlation_id
     }
 
+    /// Sends a body that was written by hand, and answers what comes back.
+    pub(crate) async fn ask_raw<R: Request>(&mut self, body: &[u8], version: i16) -> R::Response {
+        let frame = self.frame_of::<R>(version, |frame| frame.put_slice(body));
+        self.send_bytes(&frame).await;
+        self.answer::<R>(self.correlation_id, version).await
+    }
+
     /// The bytes of the next request.
     pub(crate) fn framed<R: Request>(&mut self, request: &R, version: i16) -> BytesMut {
+        self.frame_of::<R>(version, |frame| request.encode(frame, version).unwrap())
+    }
+
+    fn frame_of<R: Request>(&mut self, version: i16, body: impl FnOnce(&mut BytesMut)) -> BytesMut {
         self.correlation_id += 1;
         let header = RequestHeader::default()
             .with_request_api_key(R::KEY)
@@ -52,7 +64,7 @@ impl Client {
         header
             .encode(&mut frame, key::<R>().request_header_version(version))
             .unwrap();
-        request.encode(&mut frame, version).unwrap();
+        body(&mut frame);
         let length = i32::try_from(frame.len() - 4).unwrap();
         frame[..4].copy_from_slice(&length.to_be_bytes());
         frame
@@ -93,10 +105,20 @@ impl Client {
     }
 
     pub(crate) async fn create_topic(&mut self, name: &str, partitions: i32) {
+        self.create_topic_with(name, partitions, &[]).await;
+    }
+
+    pub(crate) async fn create_topic_with(&mut self, name: &str, partitions: i32, configs: &[(&str, &str)]) {
+        let config = |(key, value): &(&str, &str)| {
+            CreatableTopicConfig::default()
+                .with_name(StrBytes::from_string((*key).into()))
+                .with_value(Some(StrBytes::from_string((*value).into())))
+        };
         let topic = CreatableTopic::default()
             .with_name(topic_name(name))
             .with_num_partitions(partitions)
-            .with_replication_factor(1);
+            .with_replication_factor(1)
+            .with_configs(configs.iter().map(config).collect());
         let answer = self
             .ask(&CreateTopicsRequest::default().with_topics(vec![topic]), 7)
             .await;

@@ -3,12 +3,17 @@
 
 mod admin;
 mod client;
+mod config_resources;
 mod consumer_groups;
 mod fetch;
+mod group_migration;
 mod groups;
 mod hostile;
+mod listeners;
 mod metrics;
+mod offsets_by_id;
 mod quotas;
+mod record_errors;
 mod records;
 mod topics;
 mod transactions;
@@ -17,7 +22,7 @@ mod vectors;
 use std::sync::Arc;
 
 use millstream_broker_server::{
-    Broker, BrokerConfig, BrokerSettings, ListenError, ListenerConfig, ServerHandle, serve,
+    Broker, BrokerConfig, BrokerSettings, ListenError, ListenerConfig, ServerConfig, ServerHandle, serve,
 };
 use millstream_protocol::batch::Compression;
 use millstream_types::{Offset, SystemClock, TopicPartition};
@@ -51,7 +56,7 @@ impl Server {
     }
 
     /// With settings of the broker.
-    async fn start_as(config: ListenerConfig, settings: &[(&str, &str)]) -> Self {
+    async fn start_as(config: impl Into<ServerConfig>, settings: &[(&str, &str)]) -> Self {
         let dir = TempDir::new().unwrap();
         let mut broker = BrokerConfig::in_dir(dir.path());
         let settings = settings.iter().map(|(k, v)| ((*k).into(), (*v).into()));

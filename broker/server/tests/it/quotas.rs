@@ -4,8 +4,12 @@ use millstream_protocol::{
     ErrorCode,
     batch::Compression,
     messages::{
-        AlterClientQuotasRequest, DescribeClientQuotasRequest, StrBytes,
+        AlterClientQuotasRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
+        DescribeClientQuotasRequest, StrBytes,
         alter_client_quotas_request::{EntityData, EntryData, OpData},
+        create_partitions_request::CreatePartitionsTopic,
+        create_topics_request::CreatableTopic,
+        delete_topics_request::DeleteTopicState,
         describe_client_quotas_request::ComponentData,
         describe_client_quotas_response::EntryData as Described,
     },
@@ -13,7 +17,7 @@ use millstream_protocol::{
 
 use crate::{
     Server,
-    client::{Client, within},
+    client::{Client, topic_name, within},
     on_a_free_port,
     records::{ProduceRequest, batch, fetch, produce},
 };
@@ -158,4 +162,128 @@ async fn a_consumer_that_is_too_fast_gets_its_records_later() {
     })
     .await;
     assert!(throttled > 0);
+}
+
+#[tokio::test]
+async fn whole_numbers_and_addresses_are_asked_for() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    let of_address = |name| set(entity("ip", name), "connection_creation_rate", 100.0);
+    assert_eq!(alter(&mut client, &of_address(Some("10.0.0.1"))).await, 0);
+    assert_eq!(alter(&mut client, &of_address(None)).await, 0);
+    let asked = ComponentData::default()
+        .with_entity_type(text("ip"))
+        .with_match_type(2)
+        .with_match(None);
+    assert_eq!(describe(&mut client, vec![asked]).await.len(), 2);
+    let mut mixed = of_address(Some("10.0.0.1"));
+    mixed.entries[0].entity.push(entity("user", None));
+    for nonsense in [
+        mixed,
+        of_address(Some("here")),
+        set(entity("ip", None), "producer_byte_rate", 1.0),
+        set(entity("user", None), "connection_creation_rate", 1.0),
+        set(entity("ip", None), "connection_creation_rate", 1.5),
+    ] {
+        let code = alter(&mut client, &nonsense).await;
+        assert_eq!(code, ErrorCode::InvalidRequest.code(), "{nonsense:?}");
+    }
+    let half = set(entity("user", None), "controller_mutation_rate", 0.5);
+    assert_eq!(alter(&mut client, &half).await, 0);
+}
+
+#[tokio::test]
+async fn who_makes_topics_too_fast_is_refused_or_paused_by_its_version() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    // 22 partitions at once, then 2 per second.
+    let limit = set(entity("client-id", Some("test")), "controller_mutation_rate", 2.0);
+    assert_eq!(alter(&mut client, &limit).await, 0);
+    let make = |name: &str, partitions| {
+        let topic = CreatableTopic::default()
+            .with_name(topic_name(name))
+            .with_num_partitions(partitions)
+            .with_replication_factor(1);
+        CreateTopicsRequest::default().with_topics(vec![topic])
+    };
+    let validated = make("a", 100).with_validate_only(true);
+    assert_eq!(
+        client.ask(&validated, 7).await.throttle_time_ms,
+        0,
+        "nothing was made"
+    );
+    let first = client.ask(&make("a", 20), 7).await;
+    assert_eq!((first.topics[0].error_code, first.throttle_time_ms), (0, 0));
+    // Another connection of the same client: this one would be mute.
+    let mut other = server.client().await;
+    let last = other.ask(&make("b", 6), 7).await;
+    assert_eq!(last.topics[0].error_code, 0, "the last of the burst");
+    assert!(last.throttle_time_ms > 0);
+    let mut other = server.client().await;
+    let refused = other.ask(&make("c", 1), 6).await;
+    assert_eq!(
+        refused.topics[0].error_code,
+        ErrorCode::ThrottlingQuotaExceeded.code()
+    );
+    assert!(refused.throttle_time_ms > 0);
+    assert!(server.broker.storage().topic(&"c".parse().unwrap()).is_none());
+    let mut other = server.client().await;
+    let permissive = other.ask(&make("c", 1), 5).await;
+    assert_eq!(permissive.topics[0].error_code, 0, "an old client only pauses");
+    assert!(permissive.throttle_time_ms > 0);
+    let mut other = server.client().await;
+    let state = DeleteTopicState::default().with_name(Some(topic_name("a")));
+    let delete = DeleteTopicsRequest::default().with_topics(vec![state]);
+    let refused = other.ask(&delete, 6).await;
+    assert_eq!(
+        refused.responses[0].error_code,
+        ErrorCode::ThrottlingQuotaExceeded.code()
+    );
+    let grow = CreatePartitionsTopic::default()
+        .with_name(topic_name("b"))
+        .with_count(7)
+        .with_assignments(None);
+    let grow = CreatePartitionsRequest::default().with_topics(vec![grow]);
+    let mut other = server.client().await;
+    let refused = other.ask(&grow, 3).await;
+    assert_eq!(
+        refused.results[0].error_code,
+        ErrorCode::ThrottlingQuotaExceeded.code()
+    );
+}
+
+#[tokio::test]
+async fn an_address_that_connects_too_often_is_turned_away() {
+    let settings = [("quota.window.num", "2")];
+    let server = Server::start_as(on_a_free_port(), &settings).await;
+    let mut client = server.client().await;
+    let limit = set(entity("ip", Some("127.0.0.1")), "connection_creation_rate", 3.0);
+    assert_eq!(alter(&mut client, &limit).await, 0);
+    let mut closed = 0;
+    for _ in 0..8 {
+        let mut next = server.client().await;
+        let id = next.send(&DescribeClientQuotasRequest::default(), 1).await;
+        match next.frame().await {
+            Some(_) => assert!(id > 0),
+            None => closed += 1,
+        }
+    }
+    assert!((1..8).contains(&closed), "{closed} of 8");
+    // Other connections of it go on.
+    assert_eq!(describe(&mut client, Vec::new()).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_broker_takes_no_more_connections_than_its_rate_and_loses_none() {
+    let settings = [("max.connection.creation.rate", "20"), ("quota.window.num", "2")];
+    let server = Server::start_as(on_a_free_port(), &settings).await;
+    let began = Instant::now();
+    for _ in 0..30 {
+        let mut client = server.client().await;
+        assert_eq!(describe(&mut client, Vec::new()).await.len(), 0);
+    }
+    assert!(
+        began.elapsed() >= Duration::from_millis(400),
+        "20 at once, 10 by the rate"
+    );
 }

@@ -5,8 +5,9 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use millstream_protocol::messages::{
-    ApiKey, ApiVersionsRequest, Decodable, Encodable, ListOffsetsRequest, RequestHeader, RequestKind,
-    ResponseHeader, ResponseKind,
+    ApiKey, ApiVersionsRequest, Decodable, Encodable, ListOffsetsRequest, OFFSETS_BY_TOPIC_ID, RequestHeader,
+    RequestKind, ResponseHeader, ResponseKind, decode_offset_commit_by_topic_id,
+    decode_offset_fetch_by_topic_id,
 };
 
 use crate::Server;
@@ -58,6 +59,22 @@ impl Vector {
         let mut body = self.frame.clone();
         let header = RequestHeader::decode(&mut body, self.key.request_header_version(self.version)).unwrap();
         (header, body)
+    }
+
+    /// A version that the message crate does not read: the broker's own reader does.
+    fn is_by_topic_id(&self) -> bool {
+        let (_, mut body) = self.header();
+        let read = match self.key {
+            ApiKey::OffsetCommit if self.version >= OFFSETS_BY_TOPIC_ID => {
+                decode_offset_commit_by_topic_id(&mut body).map(|request| request.topics.len())
+            }
+            ApiKey::OffsetFetch if self.version >= OFFSETS_BY_TOPIC_ID => {
+                decode_offset_fetch_by_topic_id(&mut body).map(|request| request.groups.len())
+            }
+            _ => return false,
+        };
+        assert!(read.unwrap() > 0 && body.is_empty(), "{}", self.name);
+        true
     }
 
     fn request(&self) -> RequestKind {
@@ -118,6 +135,9 @@ async fn captured_requests_are_understood_and_written_the_same() {
     let server = Server::start().await;
     let mut different = Vec::new();
     for vector in served_vectors(&server).await {
+        if vector.is_by_topic_id() {
+            continue;
+        }
         let (header, _) = vector.header();
         let mut written = BytesMut::new();
         header

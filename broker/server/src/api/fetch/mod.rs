@@ -9,7 +9,6 @@ mod poll;
 mod sessions;
 
 use std::{
-    collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -19,18 +18,16 @@ use millstream_protocol::{
     ErrorCode,
     messages::{FetchRequest, FetchResponse, StrBytes, fetch_request::FetchPartition},
 };
-use millstream_types::{TopicName, TopicPartition};
+use millstream_types::TopicPartition;
 use uuid::Uuid;
 
-use super::{Call, Handle, Node, Reply};
+use super::{Call, Handle, Reply};
 use encode::{FetchAnswer, PartitionAnswer};
 use poll::Poll;
 use sessions::{Asked, FetchSessions};
 
 use crate::quotas::QuotaKind;
 
-/// Names of topics that are remembered by their ids.
-const MANY_NAMES: usize = 100_000;
 /// From this version on, topics have ids instead of names.
 const TOPIC_IDS_SINCE: i16 = 13;
 
@@ -77,36 +74,17 @@ fn draw_session_id() -> i32 {
 #[derive(Debug)]
 pub(super) struct Fetches {
     sessions: Mutex<FetchSessions>,
-    names: Mutex<HashMap<Uuid, TopicName>>,
 }
 
 impl Fetches {
     pub(super) fn new(session_slots: usize) -> Self {
         Self {
             sessions: Mutex::new(FetchSessions::new(session_slots)),
-            names: Mutex::default(),
         }
     }
 
     fn sessions(&self) -> MutexGuard<'_, FetchSessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The topic of an id. Names are remembered, and never believed without a look: a topic may be deleted, and its name
-    /// used again.
-    fn resolve(&self, node: &Node, id: Uuid) -> Option<TopicName> {
-        let is_current = |name: &TopicName| node.storage().topic(name).is_some_and(|topic| topic.id == id);
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(name) = names.get(&id).filter(|name| is_current(name)) {
-            return Some(name.clone());
-        }
-        names.remove(&id);
-        if names.len() >= MANY_NAMES {
-            names.clear();
-        }
-        let name = node.storage().topic_of_id(id)?.name.clone();
-        names.insert(id, name.clone());
-        Some(name)
     }
 }
 

@@ -245,9 +245,7 @@ fn resolve_topic(node: &Node, topic: &TopicRef) -> Result<TopicName, ErrorCode> 
     if topic.id.is_nil() && !topic.name.is_empty() {
         return TopicName::new(topic.name.as_str()).map_err(|_| ErrorCode::UnknownTopicOrPartition);
     }
-    node.fetches
-        .resolve(node, topic.id)
-        .ok_or(ErrorCode::UnknownTopicId)
+    node.topic_name(topic.id).ok_or(ErrorCode::UnknownTopicId)
 }
 
 impl PartitionAnswer {

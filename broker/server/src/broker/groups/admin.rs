@@ -56,7 +56,9 @@ impl Broker {
         self.storage().room().await;
         let mut coordinator = self.lock();
         coordinator.groups.check_commit(group, caller, false)?;
-        coordinator.groups.check_commit_version(group, has_epoch)?;
+        coordinator
+            .groups
+            .check_commit_version(group, caller, has_epoch)?;
         coordinator.groups.committed(group, caller, self.clock().now());
         let puts = Offsets::commit(group, offsets.iter().map(|(p, o)| (p, o)));
         Ok(self.write(&mut coordinator, Decision::put((), puts)).1)

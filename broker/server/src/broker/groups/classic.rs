@@ -9,7 +9,7 @@ use millstream_broker_coordinator::{
 };
 use millstream_types::GroupId;
 
-use super::Broker;
+use super::{Broker, consumer::Catalog};
 
 impl Broker {
     /// JoinGroup. The order of requests is that of these calls; what they return may be awaited later.
@@ -19,7 +19,10 @@ impl Broker {
     ) -> impl Future<Output = Result<Joined, JoinRefused>> + use<> {
         let member = request.member.clone();
         let now = self.clock().now();
-        let reply = self.wait(|groups, token| groups.join(request, token, now)).await;
+        let topics = Catalog(self.storage());
+        let reply = self
+            .wait(|groups, token| groups.join(request, &topics, token, now))
+            .await;
         async move {
             let refused = |error| JoinRefused { member, error };
             match reply.await {

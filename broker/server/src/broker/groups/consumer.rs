@@ -45,7 +45,7 @@ impl Broker {
     }
 }
 
-struct Catalog<'a>(&'a Storage);
+pub(super) struct Catalog<'a>(pub(super) &'a Storage);
 
 impl Topics for Catalog<'_> {
     fn get(&self, name: &TopicName) -> Option<(Uuid, i32)> {

@@ -66,6 +66,7 @@ fn tolerate_fencing(refused: Refused, who: &str) {
         ErrorCode::InvalidProducerEpoch,
         ErrorCode::ProducerFenced,
         ErrorCode::InvalidTxnState,
+        ErrorCode::TransactionAbortable,
         ErrorCode::UnstableOffsetCommit,
     ];
     match refused {
