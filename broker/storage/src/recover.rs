@@ -2,7 +2,7 @@
 //!
 //! The log ends at the first frame that is not intact. In the newest file that is what a crash leaves behind, unless a
 //! later write is found behind it ([`crate::wal::later`]); then, and in an earlier file, it is damage of acknowledged data,
-//! and the directory is refused: nothing is dropped that was acknowledged (`docs/adr/0010`). Before anything new is written, an end
+//! and the directory is refused: nothing is dropped that was acknowledged (`docs/adr/0011`). Before anything new is written, an end
 //! frame closes the newest file at that place: frames of unfinished writes behind it can never come back. And what it
 //! holds is written once more and synced: if the last process died of a failed fsync, the frames that were read may be in
 //! the page cache only, marked clean, and a later fsync would report success without writing them.

@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn only_an_intact_frame_that_begins_a_write_counts() {
         let garbage = vec![0xa5; 1000];
-        check(&[garbage.clone()], None);
+        check(std::slice::from_ref(&garbage), None);
         check(&[garbage.clone(), frame(SALT, true, b"v")], Some(1));
         check(&[garbage.clone(), frame(SALT, false, b"v")], None);
         check(&[garbage.clone(), frame(SALT + 1, true, b"v")], None);
@@ -197,7 +197,7 @@ mod tests {
         let copy = frame(SALT + 1, true, &[1; 100]).repeat(500);
         let mut damaged = frame(SALT, true, &copy);
         damaged[20] ^= 1;
-        check(&[damaged.clone()], None);
+        check(std::slice::from_ref(&damaged), None);
         check(&[damaged, frame(SALT, true, b"after")], Some(1));
     }
 }
