@@ -1,6 +1,9 @@
 //! `verify`: a directory that is whole, and one in which a byte has turned.
 
-use std::fs;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::support::{Workplace, finish};
 
@@ -37,6 +40,39 @@ async fn a_sound_directory_is_told_from_a_damaged_one() {
         table.stdout.contains(name) && table.stdout.contains("damage"),
         "{table:?}"
     );
+}
+
+#[tokio::test]
+async fn a_flipped_byte_early_in_the_write_ahead_log_is_no_torn_end() {
+    let place = Workplace::new();
+    place.ok("topic create t --data-dir state").await;
+    // A transaction: its beginning is on the disk before its end is written.
+    place
+        .ok_with("topic produce t --data-dir state", "a line\n")
+        .await;
+    let file = newest_log(&place.path("state/wal"));
+    let bytes = fs::read(&file).unwrap();
+    let mut damaged = bytes.clone();
+    // Behind the header of the file, in the first frame.
+    damaged[80] ^= 1;
+    fs::write(&file, damaged).unwrap();
+    let verified = place.run("verify --data-dir state").await;
+    verified.assert_fails(1, &["one thing is damaged"]);
+    let refused = place.run("topic list --data-dir state").await;
+    refused.assert_fails(1, &["is damaged", "records that were acknowledged"]);
+    fs::write(&file, bytes).unwrap();
+    assert_eq!(place.run("verify --data-dir state").await.code, Some(0));
+    assert_eq!(place.ok("topic consume t --data-dir state").await, "a line\n");
+}
+
+/// The file of the write-ahead log that was begun last: its number lies behind magic, version and flags.
+fn newest_log(folder: &Path) -> PathBuf {
+    let number = |path: &PathBuf| {
+        let head = fs::read(path).unwrap();
+        u64::from_le_bytes(head[16..24].try_into().unwrap())
+    };
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.max_by_key(number).unwrap()
 }
 
 #[tokio::test]

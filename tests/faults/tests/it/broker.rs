@@ -61,6 +61,19 @@ impl Broker {
         started.elapsed()
     }
 
+    /// Starts again on files that are not as they were left; answers whether it goes on with them.
+    pub(crate) fn try_restart(&mut self) -> bool {
+        self.process = spawn(&[], &self.dir, self.address);
+        let mut ended = None;
+        let (process, address) = (&mut self.process, self.address);
+        until("the broker answers or ends", READY_WITHIN, || {
+            ended = process.wait(Duration::ZERO).unwrap();
+            ended.is_some() || answers(address)
+        });
+        assert!(ended.is_none_or(|status| !status.success()), "{}", self.said());
+        ended.is_none()
+    }
+
     /// SIGTERM; answers how it ended and how long that took.
     pub(crate) fn terminate(&mut self, within: Duration) -> (ExitStatus, Duration) {
         let started = Instant::now();
@@ -92,12 +105,14 @@ impl Broker {
     }
 
     fn ready(&self) {
-        until("the broker answers", READY_WITHIN, || {
-            let answer = Client::connect(self.address)
-                .and_then(|mut client| client.try_ask(&ApiVersionsRequest::default(), 0));
-            answer.is_ok()
-        });
+        until("the broker answers", READY_WITHIN, || answers(self.address));
     }
+}
+
+fn answers(address: SocketAddr) -> bool {
+    let answer =
+        Client::connect(address).and_then(|mut client| client.try_ask(&ApiVersionsRequest::default(), 0));
+    answer.is_ok()
 }
 
 fn spawn(wrapper: &[&str], dir: &Path, address: SocketAddr) -> Process {

@@ -38,8 +38,15 @@ fn a_destroyed_tail_leaves_a_prefix() {
         load.stop();
         broker.kill();
         let file = newest_log(dir.path());
+        let bytes = fs::read(&file).unwrap();
         apply(damage, &file, &mut random);
-        broker.restart();
+        if !broker.try_restart() {
+            // A later write lay behind the flipped bit: nothing of it is dropped without a word.
+            assert!(matches!(damage, Damage::Flipped), "{damage:?}: {}", broker.said());
+            assert!(broker.said().contains("is damaged"), "{}", broker.said());
+            fs::write(&file, bytes).unwrap();
+            broker.restart();
+        }
         let counts = load.check(&broker);
         println!("{damage:?}: {counts}");
         assert!(counts["read"].as_u64() > Some(0), "{counts}");
