@@ -17,7 +17,7 @@ use millstream_protocol::{
         produce_request::{PartitionProduceData, TopicProduceData},
     },
 };
-use millstream_types::{Producer, ProducerEpoch, ProducerId, Timestamp};
+use millstream_types::{Clock, Producer, ProducerEpoch, ProducerId, SystemClock};
 
 const PRODUCE: i16 = 9;
 pub(crate) const FETCH: i16 = 12;
@@ -99,8 +99,10 @@ impl ProduceFrame {
             epoch: ProducerEpoch(0),
         };
         let mut batch = BatchBuilder::new(Compression::None).producer(producer, 0);
+        // As of now: retention would take older ones away under the bench.
+        let now = SystemClock.now();
         for value in values {
-            batch.push_parts(Timestamp(1_700_000_000_000), None, Some(value), &[]);
+            batch.push_parts(now, None, Some(value), &[]);
         }
         let batch = batch.build().expect("a batch");
         let batch_bytes = batch.len();
@@ -158,7 +160,11 @@ pub(crate) fn fetch(topic: &str, partitions: &[(i32, i64)], max_wait_ms: i32) ->
 /// The records of the one partition of an answer.
 pub(crate) fn records(answer: &FetchResponse) -> Bytes {
     let partition = &answer.responses[0].partitions[0];
-    assert_eq!(partition.error_code, 0);
+    assert_eq!(
+        partition.error_code, 0,
+        "log start {}, high watermark {}",
+        partition.log_start_offset, partition.high_watermark
+    );
     partition.records.clone().unwrap_or_default()
 }
 
