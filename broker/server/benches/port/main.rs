@@ -54,8 +54,8 @@ fn main() {
             ms(&raw, 0.5),
             ms(&raw, 0.99)
         );
-        latency(&base, 50, Duration::from_millis(5));
-        latency(&base, 1, Duration::from_millis(1));
+        latency(&base, 50, Duration::from_millis(5), Duration::from_millis(5));
+        latency(&base, 1, Duration::from_millis(1), Duration::ZERO);
     }
     if is_chosen("idle") {
         idle(&base);
@@ -163,24 +163,26 @@ impl Meter {
     }
 }
 
-/// Records of 100 B that say when they were made, `per_batch` of them each `linger`.
-fn latency(base: &Path, per_batch: u32, linger: Duration) {
+/// Records of 100 B that say when they were made: a batch of `per_batch` each `interval`, its first record made `linger`
+/// before it is sent.
+fn latency(base: &Path, per_batch: u32, interval: Duration, linger: Duration) {
     let (_dir, server) = start(base);
     let mut client = Client::connect(&server.address);
     client.create("t", 1);
     let began = Instant::now();
     let rounds =
-        u32::try_from(SECONDS * 1000).expect("small") / u32::try_from(linger.as_millis()).expect("small");
+        u32::try_from(SECONDS * 1000).expect("small") / u32::try_from(interval.as_millis()).expect("small");
     let consumer = {
         let mut client = Client::connect(&server.address);
         let end = i64::from(rounds * per_batch);
         thread::spawn(move || arrivals(&mut client, end, began))
     };
-    let made = |round: u32, index: u32| linger * round + linger * index / per_batch;
+    let sent = |round: u32| interval * (round + 1);
+    let made = |round: u32, index: u32| sent(round) - linger + linger * index / per_batch;
     let cpu = server.cpu();
     let mut unanswered = 0;
     for round in 0..rounds {
-        thread::sleep((linger * (round + 1)).saturating_sub(began.elapsed()));
+        thread::sleep(sent(round).saturating_sub(began.elapsed()));
         let values: Vec<_> = (0..per_batch)
             .map(|index| {
                 let nanos = made(round, index).as_nanos().to_be_bytes();
@@ -198,8 +200,9 @@ fn latency(base: &Path, per_batch: u32, linger: Duration) {
     let cpu = (server.cpu() - cpu).as_secs_f64() / took.as_secs_f64() * 100.0;
     let arrived = consumer.join().expect("no panic");
     println!(
-        "{} records/s of 100 B, a batch each {} ms: made to arrived p50 {} p99 {} max {}; broker busy {cpu:.0} %",
-        f64::from(per_batch) / linger.as_secs_f64(),
+        "{} records/s of 100 B, a batch each {} ms, linger {} ms: made to arrived p50 {} p99 {} max {}; broker busy {cpu:.0} %",
+        f64::from(per_batch) / interval.as_secs_f64(),
+        interval.as_millis(),
         linger.as_millis(),
         ms(&arrived, 0.5),
         ms(&arrived, 0.99),
