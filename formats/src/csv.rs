@@ -17,6 +17,8 @@ pub(crate) struct Splitter {
     null: Option<Vec<u8>>,
     /// For each field of a row the column it becomes.
     columns: Vec<Option<usize>>,
+    /// The number of fields up to the last one that is wanted: the rest is only counted.
+    looked_into: usize,
 }
 
 pub(crate) fn check(dialect: &CsvDialect) -> Result<(), FormatError> {
@@ -32,6 +34,10 @@ impl Splitter {
             delimiter: dialect.delimiter,
             quote: dialect.quote,
             null: dialect.null.as_ref().map(|null| null.as_bytes().to_vec()),
+            looked_into: columns
+                .iter()
+                .rposition(Option::is_some)
+                .map_or(0, |last| last + 1),
             columns,
         })
     }
@@ -49,16 +55,25 @@ impl Splitter {
         Err(format!("{fields} fields, expected {}", self.columns.len()))
     }
 
-    /// A row without any quote: one search for all delimiters.
+    /// A row without any quote: its text is checked as a whole.
     fn split_plain<'a>(&self, row: &'a [u8], cells: &mut Cells<'a>) -> Result<usize, String> {
-        let mut fields = 0;
+        let text = str::from_utf8(row).ok();
         let mut start = 0;
-        for end in memchr_iter(self.delimiter, row).chain([row.len()]) {
-            self.take(fields, &row[start..end], cells)?;
+        for field in 0..self.looked_into {
+            let end = csv_field_end(self.delimiter, row, start);
+            if let Some(column) = self.columns[field]
+                && !is_csv_null(self.null.as_deref(), &row[start..end])
+            {
+                let text = text.and_then(|text| text.get(start..end));
+                let text = text.map_or_else(|| utf8(field, &row[start..end]), Ok)?;
+                cells.set(column, Cell::Text(text));
+            }
+            if end == row.len() {
+                return Ok(field + 1);
+            }
             start = end + 1;
-            fields += 1;
         }
-        Ok(fields)
+        Ok(self.looked_into + memchr_iter(self.delimiter, &row[start..]).count() + 1)
     }
 
     fn split_quoted<'a>(&self, row: &'a [u8], cells: &mut Cells<'a>) -> Result<usize, String> {
@@ -85,7 +100,7 @@ impl Splitter {
         let Some(Some(column)) = self.columns.get(field) else {
             return Ok(());
         };
-        if !text.is_empty() && self.null.as_deref() != Some(text) {
+        if !is_csv_null(self.null.as_deref(), text) {
             cells.set(*column, Cell::Text(utf8(field, text)?));
         }
         Ok(())
@@ -123,6 +138,20 @@ impl Splitter {
         let doubled: String = [quote, quote].iter().collect();
         Cell::Unescaped(text.replace(&doubled, quote.encode_utf8(&mut [0; 1])).into())
     }
+}
+
+/// Where the field that begins at `start` ends. Fields are short: a plain loop finds their end before a search by vectors has
+/// begun.
+pub fn csv_field_end(delimiter: u8, row: &[u8], start: usize) -> usize {
+    let length = row[start..].iter().position(|byte| *byte == delimiter);
+    length.map_or(row.len(), |length| start + length)
+}
+
+/// Whether an unquoted field stands for NULL: it is empty or the null text.
+pub fn is_csv_null(null: Option<&[u8]>, field: &[u8]) -> bool {
+    let Some(first) = field.first() else { return true };
+    // the first byte tells most of them apart without a call
+    null.is_some_and(|null| null.first() == Some(first) && null == field)
 }
 
 fn utf8(field: usize, text: &[u8]) -> Result<&str, String> {

@@ -21,6 +21,7 @@ mod json;
 mod key;
 mod text;
 
+pub use csv::{csv_field_end, is_csv_null};
 pub use decode::{Decoded, Decoder};
 pub use encode::Encoder;
 pub use error::FormatError;

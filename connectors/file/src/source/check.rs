@@ -6,7 +6,7 @@
 
 use arrow_schema::{DataType, SchemaRef};
 use memchr::memchr;
-use millstream_formats::{Decoder, FormatError};
+use millstream_formats::{Decoder, FormatError, csv_field_end, is_csv_null};
 use millstream_sdk::{CsvDialect, StreamSchema, ValueFormat};
 
 pub(crate) struct RowCheck {
@@ -77,13 +77,12 @@ impl RowCheck {
                 };
                 continue;
             }
-            let end = memchr(self.delimiter, row);
-            let field = &row[..end.unwrap_or(row.len())];
-            let is_null = field.is_empty() || self.null.as_deref() == Some(field);
-            if !is_null && !plain.admits(field) {
+            let end = csv_field_end(self.delimiter, row, 0);
+            let field = &row[..end];
+            if !is_csv_null(self.null.as_deref(), field) && !plain.admits(field) {
                 return false;
             }
-            rest = end.map(|end| &row[end + 1..]);
+            rest = row.get(end + 1..);
         }
         rest.is_none()
     }
