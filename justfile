@@ -46,6 +46,10 @@ bench-kafka *options:
 bench-storage:
     cargo bench -p millstream-broker-storage
 
+# Avro data: validate, decode to Arrow, encode, beside apache-avro and arrow-avro in one run
+bench-avro:
+    cargo bench -p millstream-formats --bench avro
+
 # the port over loopback: throughput, latency, memory and CPU of the broker
 bench-broker:
     cargo bench -p millstream-broker-server

@@ -158,7 +158,8 @@ fn write_raw(column: &ArrayRef, out: &mut Vec<u8>, ends: &mut Vec<usize>) {
     }
 }
 
-fn cut(out: Vec<u8>, ends: &[usize]) -> Vec<Bytes> {
+/// The pieces of a buffer that end there.
+pub(crate) fn cut(out: Vec<u8>, ends: &[usize]) -> Vec<Bytes> {
     let out = Bytes::from(out);
     let starts = [0].iter().chain(ends);
     starts

@@ -11,6 +11,7 @@
 //! Deliberately absent: files and framing between records (a record is one value), Avro and Protobuf (they arrive with
 //! the registry), nested columns.
 
+pub mod avro;
 mod cell;
 mod column;
 mod csv;

@@ -77,14 +77,14 @@ pub(crate) fn writer(array: &ArrayRef) -> Writer<'_> {
     )
 }
 
-fn write_number<T: ToLexical>(value: T, out: &mut Vec<u8>) -> Kind {
+pub(crate) fn write_number<T: ToLexical>(value: T, out: &mut Vec<u8>) -> Kind {
     let mut digits = [0; BUFFER_SIZE];
     out.extend_from_slice(lexical_core::write(value, &mut digits));
     Kind::Bare
 }
 
 /// The shortest text that reads back as the same number; infinities and NaN by name. `wide` is the same number.
-fn write_float<T: ToLexical>(value: T, wide: f64, out: &mut Vec<u8>) -> Kind {
+pub(crate) fn write_float<T: ToLexical>(value: T, wide: f64, out: &mut Vec<u8>) -> Kind {
     if wide.is_finite() {
         return write_number(value, out);
     }
@@ -97,7 +97,7 @@ fn write_float<T: ToLexical>(value: T, wide: f64, out: &mut Vec<u8>) -> Kind {
     Kind::Quoted
 }
 
-fn write_decimal(value: i128, scale: u8, out: &mut Vec<u8>) -> Kind {
+pub(crate) fn write_decimal(value: i128, scale: u8, out: &mut Vec<u8>) -> Kind {
     let one = 10_u128.pow(scale.into());
     let (whole, fraction) = (value.unsigned_abs() / one, value.unsigned_abs() % one);
     if value < 0 {
@@ -109,7 +109,7 @@ fn write_decimal(value: i128, scale: u8, out: &mut Vec<u8>) -> Kind {
 }
 
 /// `.` and exactly so many digits; nothing for none.
-fn write_fraction(mut fraction: u128, digits: usize, out: &mut Vec<u8>) {
+pub(crate) fn write_fraction(mut fraction: u128, digits: usize, out: &mut Vec<u8>) {
     if digits == 0 {
         return;
     }
@@ -138,7 +138,7 @@ fn timestamp_writer(array: &ArrayRef, unit: TimeUnit, has_zone: bool) -> Writer<
 }
 
 /// `digits`: of the fraction of a second that one unit is.
-fn write_timestamp(value: i64, digits: u32, has_zone: bool, out: &mut Vec<u8>) -> Kind {
+pub(crate) fn write_timestamp(value: i64, digits: u32, has_zone: bool, out: &mut Vec<u8>) -> Kind {
     let per_second = 10_i64.pow(digits);
     let (seconds, fraction) = (value.div_euclid(per_second), value.rem_euclid(per_second));
     let (days, second) = (seconds.div_euclid(DAY_SECONDS), seconds.rem_euclid(DAY_SECONDS));
@@ -161,7 +161,7 @@ fn write_timestamp(value: i64, digits: u32, has_zone: bool, out: &mut Vec<u8>) -
     Kind::Quoted
 }
 
-fn write_date(days: i64, out: &mut Vec<u8>) {
+pub(crate) fn write_date(days: i64, out: &mut Vec<u8>) {
     let (year, month, day) = civil(days);
     if let 0..=9999 = year {
         write_two_digits(year / 100, out);
@@ -175,7 +175,7 @@ fn write_date(days: i64, out: &mut Vec<u8>) {
     }
 }
 
-fn write_two_digits(number: i64, out: &mut Vec<u8>) {
+pub(crate) fn write_two_digits(number: i64, out: &mut Vec<u8>) {
     let digit = |number: i64| b'0' + u8::try_from(number).expect("a part of a date has two digits");
     out.extend_from_slice(&[digit(number / 10), digit(number % 10)]);
 }

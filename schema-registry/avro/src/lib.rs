@@ -3,6 +3,7 @@
 //! Apache Avro's Java library 1.12.1 is the oracle of everything here, for it is what the producers and consumers of a
 //! schema registry run, and the registry of Confluent (docs/adr/0010).
 
+pub mod binary;
 pub mod compat;
 mod fingerprint;
 mod json;
@@ -11,6 +12,7 @@ mod model;
 mod names;
 mod normalize;
 mod parse;
+pub mod testing;
 mod text;
 pub mod wire;
 
