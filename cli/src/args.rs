@@ -41,7 +41,7 @@ pub(crate) struct Global {
     )]
     pub(crate) output: Format,
 
-    /// What to log on stderr: error, warn, info, debug, trace, or directives as in RUST_LOG [default: RUST_LOG, else info for `broker serve` and warn for the rest]
+    /// What to log on stderr: error, warn, info, debug, trace, or directives as in RUST_LOG [default: RUST_LOG, else info for `broker serve` and `registry serve` and warn for the rest]
     #[arg(long, global = true, value_name = "LEVEL", help_heading = "Global options")]
     pub(crate) log_level: Option<String>,
 }

@@ -20,6 +20,7 @@ mod progress;
 mod reader;
 mod record;
 mod remote;
+mod schemas;
 mod stop;
 mod store;
 mod talk;

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use millstream_broker_server::{BrokerSettings, read_properties};
 
 use super::topic::key_value;
-use crate::{Context, exit::Exit, host::Host, monitor::MetricsListen, stop};
+use crate::{Context, exit::Exit, host::Host, monitor::MetricsListen, schemas::port::RegistryListen, stop};
 
 /// What a listener without TLS and SASL is called in `listeners`.
 const PLAINTEXT: &str = "PLAINTEXT://";
@@ -27,6 +27,7 @@ Examples:
   millstream broker serve --listen 0.0.0.0:9092 --advertise kafka.example.com:9092
   millstream broker serve --config server.properties --set log.retention.hours=24 --set num.partitions=6
   millstream broker serve --metrics-listen 127.0.0.1:9644
+  millstream broker serve --registry-listen 0.0.0.0:8081
   kcat -b 127.0.0.1:9092 -L
 
 The first Ctrl-C (or SIGTERM) answers what was asked and stops; the second stops at once. Neither loses anything.")]
@@ -48,6 +49,8 @@ pub(crate) struct Serve {
     set: Vec<(String, String)>,
     #[command(flatten)]
     metrics: MetricsListen,
+    #[command(flatten)]
+    registry: RegistryListen,
 }
 
 impl Command {
@@ -72,6 +75,19 @@ impl Serve {
                 return Err(error);
             }
         };
+        let clock = context.clock.clone();
+        let registry = self
+            .registry
+            .open(host.log(), &self.data_dir, clock, &context.talk)
+            .await;
+        let registry = match registry {
+            Ok(registry) => registry,
+            Err(error) => {
+                port.close().await;
+                host.close().await;
+                return Err(error);
+            }
+        };
         monitor.started(&host);
         context.talk.say(format_args!(
             "serving '{}' on {}; Ctrl-C stops",
@@ -80,6 +96,7 @@ impl Serve {
         ));
         stop.cancelled().await;
         monitor.stopping();
+        registry.close().await;
         port.close().await;
         host.close().await;
         monitor.close().await;

@@ -6,6 +6,7 @@ mod config;
 mod dlq;
 mod group;
 mod offsets;
+mod registry;
 mod run;
 mod schema;
 mod topic;
@@ -46,6 +47,9 @@ pub(crate) enum Command {
     /// Run the log by itself
     #[command(subcommand)]
     Broker(broker::Command),
+    /// Serve and ask a schema registry, and check schemas
+    #[command(subcommand)]
+    Registry(registry::Command),
     Verify(verify::Args),
     Schema(schema::Args),
     Version(version::Args),
@@ -57,6 +61,7 @@ impl Command {
     pub(crate) fn default_log(&self) -> &'static str {
         match self {
             Self::Broker(_) => "info",
+            Self::Registry(command) if command.serves() => "info",
             _ => "warn",
         }
     }
@@ -72,6 +77,7 @@ impl Command {
             Self::Offsets(command) => block_on(command.execute(context)),
             Self::Dlq(command) => block_on(command.execute(context)),
             Self::Broker(command) => block_on(command.execute(context)),
+            Self::Registry(command) => block_on(command.execute(context)),
             Self::Verify(args) => block_on(args.execute(context)),
             Self::Schema(args) => args.execute(context),
             Self::Version(args) => args.execute(context),

@@ -10,6 +10,7 @@ mod kafka;
 mod monitoring;
 mod offsets;
 mod pipelines;
+mod registry;
 mod stop;
 mod support;
 mod topics;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use millstream_schema_registry_avro::{Schema, SchemaError};
 use millstream_schema_registry_core::{
-    Against, QualifiedSubject, Refusal, VersionId,
+    Against, DEFAULT_CONTEXT, QualifiedSubject, Refusal, State, VersionId,
     model::{Body, Reference, SchemaRequest},
 };
 use millstream_types::{SchemaId, Subject};
@@ -156,10 +156,18 @@ impl Registry {
 #[async_trait]
 impl SchemaRegistry for Registry {
     async fn by_id(&self, id: SchemaId) -> Result<Arc<SchemaText>, RegistryError> {
-        let found = self.read(|state| {
-            let entry = state.schema(millstream_schema_registry_core::DEFAULT_CONTEXT, id.0)?;
+        let find = |state: &State| {
+            let entry = state.schema(DEFAULT_CONTEXT, id.0)?;
             Some((entry.any_use().subject.clone(), entry.body.clone()))
-        });
+        };
+        let found = match self.read(find) {
+            Some(found) => Some(found),
+            // Another registry may have given it just now.
+            None => {
+                self.refresh().await?;
+                self.read(find)
+            }
+        };
         let (subject, body) = found.ok_or(RegistryError::UnknownId { id })?;
         self.text(&subject, body)
     }

@@ -67,6 +67,11 @@ impl Registry {
         answer.await.unwrap_or(Err(Failure::Stopped))
     }
 
+    /// Reads to the end of the log: what another registry has answered is known afterwards.
+    pub async fn refresh(&self) -> Result<(), Failure> {
+        self.write(|_| Ok(Decision::known(()))).await
+    }
+
     /// Registers a schema under a subject. One that is there already is answered without waiting for writers.
     pub async fn register(
         &self,

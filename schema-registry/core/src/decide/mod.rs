@@ -37,7 +37,8 @@ impl<T> Decision<T> {
         Self { puts, answer }
     }
 
-    fn known(answer: T) -> Self {
+    /// It is so already.
+    pub fn known(answer: T) -> Self {
         Self::write(Vec::new(), answer)
     }
 }

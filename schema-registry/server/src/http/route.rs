@@ -14,7 +14,7 @@ pub(super) async fn route(registry: &Registry, call: &Call<'_>) -> Result<Answer
     let get = call.method == Method::GET;
     let subject = |text: &str| QualifiedSubject::new(text);
     match (call.method.as_str(), path.as_slice()) {
-        ("GET", ["schemas", "ids", id]) => schemas::by_id(registry, call, id),
+        ("GET", ["schemas", "ids", id]) => schemas::by_id(registry, call, id).await,
         ("GET", ["schemas", "ids", id, "schema"]) => schemas::text_by_id(registry, call, id),
         ("GET", ["schemas", "ids", id, "subjects"]) => schemas::subjects_of_id(registry, call, id),
         ("GET", ["schemas", "ids", id, "versions"]) => schemas::versions_of_id(registry, call, id),

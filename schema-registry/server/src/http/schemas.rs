@@ -41,9 +41,13 @@ fn find<'a>(state: &'a State, subject: &QualifiedSubject, id: i32) -> Option<&'a
         .or_else(|| state.schema(DEFAULT_CONTEXT, id))
 }
 
-pub(super) fn by_id(registry: &Registry, call: &Call<'_>, id: &str) -> Result<Answer, Error> {
+/// One that is not known here may be known to another registry, which has just given it to a producer.
+pub(super) async fn by_id(registry: &Registry, call: &Call<'_>, id: &str) -> Result<Answer, Error> {
     let id = number(id)?;
     let subject = call.subject_parameter(registry);
+    if registry.read(|state| find(state, &subject, id).is_none()) {
+        registry.refresh().await?;
+    }
     if let Some(text) = spelled_out(registry, call, &subject, id)? {
         return registry.read(|state| {
             let entry = find(state, &subject, id).ok_or(not_found(Some(id)))?;

@@ -141,6 +141,12 @@ impl Owner {
             if self.catch_up().await? == Some(Fate::True) {
                 return Ok(());
             }
+            let wants_topic = self.position.is_none();
+            if wants_topic && self.exists().await? {
+                // Somebody else has made it.
+                self.replay().await?;
+                continue;
+            }
             let puts = {
                 let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
                 let mut puts = state.repairs();
@@ -150,6 +156,10 @@ impl Owner {
                 }
                 puts
             };
+            if wants_topic {
+                self.create().await?;
+                continue;
+            }
             match self.write(&puts).await? {
                 Some(Fate::True) => return Ok(()),
                 Some(Fate::Lost) => tracing::info!("another registry wrote at the same time: deciding again"),
@@ -178,9 +188,6 @@ impl Owner {
 
     /// Appends and reads back; `None`: the log did not say whether it has the records.
     async fn write(&mut self, puts: &[Put]) -> Result<Option<Fate>, Failure> {
-        if self.position.is_none() {
-            self.make_topic().await?;
-        }
         let after = self
             .state
             .read()
@@ -234,18 +241,12 @@ impl Owner {
         self.apply(&records, next_offset)
     }
 
-    async fn make_topic(&mut self) -> Result<(), Failure> {
-        let unusable = |error: OpenError| match error {
-            OpenError::Log { source, .. } => Failure::Log(source),
-            error @ (OpenError::NotCompacted { .. } | OpenError::Partitions { .. }) => Failure::Topic {
-                reason: error.to_string(),
-            },
-        };
-        if !self.topic.exists().await.map_err(unusable)? {
-            self.topic.create().await.map_err(unusable)?;
-        }
-        self.replay().await?;
-        Ok(())
+    async fn exists(&self) -> Result<bool, Failure> {
+        self.topic.exists().await.map_err(unusable)
+    }
+
+    async fn create(&self) -> Result<(), Failure> {
+        self.topic.create().await.map_err(unusable)
     }
 
     /// Reads to the end of the log. What became of own writes in doubt, if it was seen.
@@ -321,6 +322,15 @@ impl Owner {
         drop(state);
         self.position = Some(next_offset);
         fate
+    }
+}
+
+fn unusable(error: OpenError) -> Failure {
+    match error {
+        OpenError::Log { source, .. } => Failure::Log(source),
+        error @ (OpenError::NotCompacted { .. } | OpenError::Partitions { .. }) => Failure::Topic {
+            reason: error.to_string(),
+        },
     }
 }
 

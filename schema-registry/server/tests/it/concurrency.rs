@@ -88,6 +88,8 @@ async fn a_registry_sees_what_another_one_deletes() {
     let log = memory();
     let (one, other) = (Served::on(log.clone()).await, Served::on(log).await);
     one.register("s", "\"int\"").await;
+    // Whoever got an id from one can read it from the other at once.
+    assert_eq!(other.get("/schemas/ids/1").await["schema"], "\"int\"");
     until(json!(["s"]), async || other.get("/subjects").await).await;
     other.ok("DELETE", "/subjects/s", None).await;
     until(json!([]), async || one.get("/subjects").await).await;

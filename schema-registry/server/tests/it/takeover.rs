@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use millstream_client::{Fetch, Isolation, Log, MemoryLog, NewTopic};
+use millstream_schema_registry_core::{QualifiedSubject, model::SchemaRequest};
 use millstream_schema_registry_server::{Creation, OpenError, Registry, RegistrySettings};
 use millstream_types::{Offset, Record, Timestamp, TopicName, TopicPartition};
 use serde_json::json;
@@ -224,6 +225,31 @@ async fn a_topic_can_wait_until_it_is_needed() {
         (1, "compact")
     );
     registry.close().await;
+}
+
+/// One that waits for its topic decides on what another registry has written meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_another_registry_makes_is_read_before_anything_is_decided() {
+    let log = memory();
+    let waiting = RegistrySettings {
+        creation: Creation::WhenNeeded,
+        ..settings()
+    };
+    let waiting = Registry::open(Arc::new(log.clone()), waiting).await.unwrap();
+    let other = Served::on(log).await;
+    other.register("s", "\"int\"").await;
+    let request = |schema: &str| SchemaRequest {
+        schema: Some(schema.to_owned()),
+        ..SchemaRequest::default()
+    };
+    let subject = QualifiedSubject::new("s");
+    let registered = waiting
+        .register(&subject, request("\"long\""), false)
+        .await
+        .unwrap();
+    assert_eq!((registered.id, registered.version), (2, 2));
+    waiting.close().await;
+    other.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,13 @@
+//! Schema registries: one of our own on a port, and any over HTTP.
+//!
+//! - [`port`]: the port of a registry on the log of this process;
+//! - [`at`]: which registry a command asks;
+//! - [`client`]: asking it;
+//! - [`local`]: schemas in files, and the comparison that needs no registry;
+//! - [`diff`]: what has changed between two schemas.
+
+pub(crate) mod at;
+pub(crate) mod client;
+pub(crate) mod diff;
+pub(crate) mod local;
+pub(crate) mod port;

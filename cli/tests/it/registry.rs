@@ -1,0 +1,276 @@
+use std::path::Path;
+
+use tokio::{process::Child, time::timeout};
+
+use crate::support::{DEADLINE, Workplace, finish};
+
+const V1: &str = r#"{"type":"record","name":"Order","fields":[{"name":"id","type":"string"}]}"#;
+const V2: &str = r#"{"type":"record","name":"Order","fields":[{"name":"id","type":"string"},{"name":"city","type":"string","default":""}]}"#;
+const BAD: &str = r#"{"type":"record","name":"Order","fields":[{"name":"id","type":"int"},{"name":"amount","type":"double"}]}"#;
+
+fn place() -> Workplace {
+    let place = Workplace::new();
+    for (file, text) in [("v1.avsc", V1), ("v2.avsc", V2), ("bad.avsc", BAD)] {
+        place.write(file, text);
+    }
+    place
+}
+
+/// The address of the registry in a data directory.
+async fn registry_of(place: &Workplace, dir: &str) -> String {
+    let note = place.path(dir).join("registry.address");
+    timeout(DEADLINE, async {
+        loop {
+            match std::fs::read_to_string(&note) {
+                Ok(address) if !address.is_empty() => return address,
+                _ => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            }
+        }
+    })
+    .await
+    .expect("the registry opens before the deadline")
+}
+
+async fn stop(place: &Workplace, mut child: Child) -> String {
+    place.signal(&mut child, "TERM").await;
+    let finished = finish(child).await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    finished.stderr
+}
+
+const SERVE: &str = "broker serve --data-dir data --listen 127.0.0.1:0 --registry-listen 127.0.0.1:0";
+
+#[tokio::test]
+async fn a_broker_has_a_registry_that_commands_use() {
+    let place = place();
+    let broker = place.start(SERVE);
+    let address = registry_of(&place, "data").await;
+    let at = format!("--registry http://{address}");
+    let registered = place
+        .ok(&format!("registry register v1.avsc --subject orders-value {at}"))
+        .await;
+    assert_eq!(registered, "orders-value version 1 has id 1\n");
+    let registered = place
+        .json(&format!("registry register v2.avsc --subject orders-value {at}"))
+        .await;
+    assert_eq!(
+        registered,
+        serde_json::json!({"subject": "orders-value", "version": 2, "id": 2})
+    );
+    let refused = place
+        .run(&format!("registry register bad.avsc --subject orders-value {at}"))
+        .await;
+    refused.assert_fails(1, &["incompatible with an earlier schema", "'amount'", "(40901)"]);
+
+    let list = place.ok(&format!("registry list {at}")).await;
+    assert!(list.contains("orders-value        2   2  AVRO"), "{list}");
+    let schema = place
+        .json(&format!("registry get orders-value --version 1 {at}"))
+        .await;
+    assert_eq!(schema["schema"], V1);
+    let text = place.ok(&format!("registry get --id 2 {at}")).await;
+    let expected: serde_json::Value = serde_json::from_str(V2).unwrap();
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+        expected
+    );
+    let diff = place.ok(&format!("registry diff orders-value {at}")).await;
+    assert!(diff.contains("field added  city  -    string = \"\""), "{diff}");
+
+    let config = place
+        .ok(&format!(
+            "registry config orders-value --set compatibility=FULL --set mode=READONLY {at}"
+        ))
+        .await;
+    assert!(
+        config.contains("compatibility  FULL") && config.contains("mode           READONLY"),
+        "{config}"
+    );
+    let refused = place.run(&format!("registry delete orders-value {at}")).await;
+    refused.assert_fails(1, &["is in read-only mode (42205)"]);
+    place
+        .ok(&format!("registry config orders-value --unset mode {at}"))
+        .await;
+    place
+        .ok(&format!("registry delete orders-value --version 2 {at}"))
+        .await;
+    let deleted = place
+        .json(&format!("registry delete orders-value --permanent {at}"))
+        .await;
+    assert_eq!(deleted["versions"], serde_json::json!([1, 2]));
+    assert_eq!(
+        place.json(&format!("registry list {at}")).await,
+        serde_json::json!([])
+    );
+    place
+        .run(&format!("registry config orders-value --set size=7 {at}"))
+        .await
+        .assert_fails(1, &["no setting 'size'"]);
+    let said = stop(&place, broker).await;
+    assert!(
+        said.contains(&format!("schema registry at http://{address}")),
+        "{said}"
+    );
+    place.run(&format!("registry list {at}")).await.assert_fails(
+        1,
+        &[
+            "no schema registry answers at http://",
+            "--registry names another",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn a_registry_is_reached_through_its_data_directory_running_or_not() {
+    let place = place();
+    let broker = place.start(SERVE);
+    registry_of(&place, "data").await;
+    place
+        .ok("registry register v1.avsc --subject s --data-dir data")
+        .await;
+    let topics = place.ok("topic list --data-dir data").await;
+    assert!(topics.contains("_schemas"), "{topics}");
+    stop(&place, broker).await;
+    let list = place.json("registry list --data-dir data").await;
+    assert_eq!(list[0]["subject"], "s");
+    assert!(!Path::new(&place.path("data/registry.address")).exists());
+    place
+        .run("registry list --data-dir nowhere")
+        .await
+        .assert_fails(1, &["there is no data directory 'nowhere'"]);
+}
+
+#[tokio::test]
+async fn a_broker_nobody_uses_schemas_with_has_no_topic_for_them_and_can_go_without() {
+    let place = place();
+    let broker = place.start("broker serve --data-dir data --listen 127.0.0.1:0 --registry-listen none");
+    place.listening("data").await;
+    assert!(!place.ok("topic list --data-dir data").await.contains("_schemas"));
+    place
+        .run("registry list --data-dir data")
+        .await
+        .assert_fails(1, &["has no schema registry"]);
+    stop(&place, broker).await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let line = format!(
+        "broker serve --data-dir data --listen 127.0.0.1:0 --registry-listen {}",
+        taken.local_addr().unwrap()
+    );
+    place
+        .run(&line)
+        .await
+        .assert_fails(1, &["cannot listen on", "--registry-listen"]);
+}
+
+/// Two registries on one log: that of the broker, and one beside it over Kafka's protocol.
+#[tokio::test]
+async fn a_registry_serves_a_kafka_cluster_beside_others() {
+    let place = place();
+    let broker = place.start(SERVE);
+    let own = registry_of(&place, "data").await;
+    let kafka = place.listening("data").await;
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let beside = place.start(&format!("registry serve --bootstrap {kafka} --listen {port}"));
+    timeout(DEADLINE, async {
+        while tokio::net::TcpStream::connect(port).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .expect("the registry opens before the deadline");
+    let register =
+        |file: &str, address: &str| format!("registry register {file} --subject s --registry {address}");
+    assert_eq!(
+        place.ok(&register("v1.avsc", &port.to_string())).await,
+        "s version 1 has id 1\n"
+    );
+    assert_eq!(
+        place.ok(&register("v2.avsc", &own)).await,
+        "s version 2 has id 2\n"
+    );
+    assert_eq!(
+        place.ok(&register("v1.avsc", &own)).await,
+        "s version 1 has id 1\n"
+    );
+    assert_eq!(
+        place.ok(&register("v2.avsc", &port.to_string())).await,
+        "s version 2 has id 2\n"
+    );
+    place
+        .run(&register("bad.avsc", &port.to_string()))
+        .await
+        .assert_fails(1, &["{oldSchemaVersion: 2}"]);
+    stop(&place, beside).await;
+    stop(&place, broker).await;
+}
+
+#[tokio::test]
+async fn schemas_are_checked_without_a_registry_by_the_same_rules() {
+    let place = place();
+    for (version, text) in [("1", V1), ("2", V2), ("10", V2)] {
+        place.write(&format!("history/v{version}.avsc"), text);
+    }
+    let good = place
+        .ok("registry check v2.avsc --versions history --level FULL_TRANSITIVE")
+        .await;
+    assert_eq!(good, "compatible: FULL_TRANSITIVE with 3 versions\n");
+    let bad = place.run("registry check bad.avsc --versions history").await;
+    bad.assert_fails(1, &["may not follow: 2 findings at level BACKWARD"]);
+    for line in [
+        "v10.avsc  BACKWARD   TYPE_MISMATCH                       /fields/0/type  reader type: INT not compatible with writer type: STRING",
+        "v10.avsc  BACKWARD   READER_FIELD_MISSING_DEFAULT_VALUE  /fields/1       amount",
+    ] {
+        assert!(bad.stdout.contains(line), "{}", bad.stdout);
+    }
+    let json = place
+        .run("registry check bad.avsc --versions history --level BACKWARD_TRANSITIVE -o json")
+        .await;
+    assert_eq!(json.code, Some(1));
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json["compatible"], false);
+    let versions: Vec<_> = json["violations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v["version"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        versions,
+        ["v10.avsc", "v10.avsc", "v2.avsc", "v2.avsc", "v1.avsc", "v1.avsc"]
+    );
+    place.write(
+        "broken.avsc",
+        r#"{"type":"record","name":"R","fields":[{"name":"a","type":"strin"}]}"#,
+    );
+    place
+        .run("registry check broken.avsc --versions history")
+        .await
+        .assert_fails(1, &["'broken.avsc' is not a schema", "/fields/0"]);
+    place
+        .run("registry check v1.avsc --versions data")
+        .await
+        .assert_fails(1, &["cannot read folder 'data'"]);
+
+    // A registry that has the same versions says the same.
+    let broker = place.start(SERVE);
+    let at = format!("--registry {}", registry_of(&place, "data").await);
+    for file in ["v1.avsc", "v2.avsc"] {
+        place
+            .ok(&format!("registry register {file} --subject s {at}"))
+            .await;
+    }
+    let registered = place
+        .run(&format!("registry check bad.avsc --subject s {at} -o json"))
+        .await;
+    let registered: serde_json::Value = serde_json::from_str(&registered.stdout).unwrap();
+    assert_eq!(registered["violations"][0]["path"], json["violations"][0]["path"]);
+    assert_eq!(registered["violations"].as_array().unwrap().len(), 2);
+    let fresh = place
+        .ok(&format!("registry check bad.avsc --subject new {at}"))
+        .await;
+    assert_eq!(fresh, "compatible: BACKWARD with 0 versions\n");
+    stop(&place, broker).await;
+}
