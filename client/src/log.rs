@@ -66,7 +66,7 @@ pub trait TransactionalProducer: Send {
     /// Adds records to the transaction. Order of calls is the order in each partition. May return before the records
     /// are durable; a failure then shows in a later call, at the latest in `commit`. Awaiting bounds the memory used.
     /// With [`LogError::TooLarge`] nothing of the call is kept and the transaction goes on without it.
-    async fn append(&mut self, partition: &TopicPartition, records: Vec<Record>) -> Result<(), LogError>;
+    async fn append(&mut self, partition: &TopicPartition, records: &[Record]) -> Result<(), LogError>;
 
     /// Makes all appended records and the consumed offsets durable and visible at once, or fails and nothing is.
     /// After an error the transaction's fate is unknown to the caller: get a new producer and look at what is committed.

@@ -60,11 +60,10 @@ impl Transaction {
     ) -> Result<Vec<TooLarge>, TaskError> {
         let mut too_large = Vec::new();
         for records in chunks(records) {
-            let kept = records.clone();
-            match self.producer.append(partition, records).await {
-                Ok(()) => self.bytes += kept.iter().map(Record::payload_bytes).sum::<usize>(),
+            match self.producer.append(partition, &records).await {
+                Ok(()) => self.bytes += records.iter().map(Record::payload_bytes).sum::<usize>(),
                 Err(LogError::TooLarge { .. }) => {
-                    too_large.extend(self.append_one_by_one(partition, kept).await?);
+                    too_large.extend(self.append_one_by_one(partition, records).await?);
                 }
                 Err(error) => return Err(from_log(error)),
             }
@@ -79,7 +78,11 @@ impl Transaction {
     ) -> Result<Vec<TooLarge>, TaskError> {
         let mut too_large = Vec::new();
         for record in records {
-            match self.producer.append(partition, vec![record.clone()]).await {
+            match self
+                .producer
+                .append(partition, std::slice::from_ref(&record))
+                .await
+            {
                 Ok(()) => self.bytes += record.payload_bytes(),
                 Err(error @ LogError::TooLarge { .. }) => too_large.push(TooLarge {
                     record,

@@ -109,12 +109,11 @@ impl EmbeddedProducer {
 
 #[async_trait]
 impl TransactionalProducer for EmbeddedProducer {
-    async fn append(&mut self, partition: &TopicPartition, records: Vec<Record>) -> Result<(), LogError> {
+    async fn append(&mut self, partition: &TopicPartition, records: &[Record]) -> Result<(), LogError> {
         let max_bytes = self.log.max_batch_bytes(partition)?;
         let sequence = self.sequences.get(partition).copied().unwrap_or(0);
         let producer = Some((self.producer, sequence));
-        let batches = batches::build(&partition.topic, &records, max_bytes, producer)?;
-        drop(records);
+        let batches = batches::build(&partition.topic, records, max_bytes, producer)?;
         for batch in batches {
             self.settle(MAX_IN_FLIGHT_BYTES).await?;
             self.log.broker().storage().room().await;

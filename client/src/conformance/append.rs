@@ -55,7 +55,7 @@ pub async fn keeps_every_part_of_a_record(harness: &mut impl Harness) {
     let sent = vec![full, tombstone, empty];
     log.append(&to, sent.clone()).await.expect("appending works");
     let mut producer = producer(&*log, "whole").await;
-    producer.append(&to, sent.clone()).await.expect("appending works");
+    producer.append(&to, &sent).await.expect("appending works");
     producer.commit(None).await.expect("committing works");
 
     let all = read_all(&*log, &to, Isolation::ReadCommitted).await;
@@ -119,16 +119,10 @@ pub async fn refuses_records_that_are_too_large(harness: &mut impl Harness) {
         "nothing of it is kept"
     );
     let mut producer = producer(&*log, "narrow").await;
+    producer.append(&to, &[record("before")]).await.expect("it fits");
+    expect_error(producer.append(&to, &[record("with it"), large]).await, too_large);
     producer
-        .append(&to, vec![record("before")])
-        .await
-        .expect("it fits");
-    expect_error(
-        producer.append(&to, vec![record("with it"), large]).await,
-        too_large,
-    );
-    producer
-        .append(&to, vec![record("after")])
+        .append(&to, &[record("after")])
         .await
         .expect("the transaction goes on");
     producer

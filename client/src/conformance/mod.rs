@@ -202,7 +202,7 @@ async fn producer(log: &dyn Log, id: &str) -> Box<dyn TransactionalProducer> {
 
 async fn write(producer: &mut Box<dyn TransactionalProducer>, to: &TopicPartition, texts: &[&str]) {
     producer
-        .append(to, records(texts))
+        .append(to, &records(texts))
         .await
         .expect("appending in a transaction works");
 }

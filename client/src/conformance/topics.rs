@@ -104,7 +104,7 @@ pub async fn names_what_does_not_exist(harness: &mut impl Harness) {
         );
         expect_error(log.offset(&beyond, OffsetAt::Latest).await, unknown);
         let mut producer = super::producer(&*log, "lost").await;
-        let appended = producer.append(&beyond, vec![super::record("x")]).await;
+        let appended = producer.append(&beyond, &[super::record("x")]).await;
         let result = match appended {
             Ok(()) => producer.commit(None).await,
             Err(error) => Err(error),

@@ -116,7 +116,7 @@ pub async fn a_new_producer_fences_the_old_and_aborts_its_transaction(harness: &
         "nothing is open any more"
     );
 
-    let late = match old.append(&to, records(&["late"])).await {
+    let late = match old.append(&to, &records(&["late"])).await {
         Ok(()) => old.commit(Some(consumed(&group, &to, 9))).await,
         Err(error) => Err(error),
     };
@@ -157,10 +157,7 @@ pub async fn an_empty_commit_does_nothing(harness: &mut impl Harness) {
     let group = GroupId::new("idle-task");
     let mut producer = producer(&*log, "idle").await;
     producer.commit(None).await.expect("committing nothing works");
-    producer
-        .append(&to, vec![])
-        .await
-        .expect("appending nothing works");
+    producer.append(&to, &[]).await.expect("appending nothing works");
     let nothing = Consumed {
         group: group.clone(),
         offsets: vec![],

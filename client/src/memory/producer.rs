@@ -19,11 +19,11 @@ impl MemoryProducer {
 
 #[async_trait]
 impl TransactionalProducer for MemoryProducer {
-    async fn append(&mut self, partition: &TopicPartition, records: Vec<Record>) -> Result<(), LogError> {
+    async fn append(&mut self, partition: &TopicPartition, records: &[Record]) -> Result<(), LogError> {
         let now = self.log.shared.clock.now();
         self.log
             .state()
-            .append_transactional((&self.id, self.incarnation), partition, records, now)
+            .append_transactional((&self.id, self.incarnation), partition, records.to_vec(), now)
     }
 
     async fn commit(&mut self, consumed: Option<Consumed>) -> Result<(), LogError> {

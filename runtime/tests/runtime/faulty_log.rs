@@ -103,7 +103,7 @@ struct FaultyProducer {
 
 #[async_trait]
 impl TransactionalProducer for FaultyProducer {
-    async fn append(&mut self, partition: &TopicPartition, records: Vec<Record>) -> Result<(), LogError> {
+    async fn append(&mut self, partition: &TopicPartition, records: &[Record]) -> Result<(), LogError> {
         self.inner.append(partition, records).await
     }
 

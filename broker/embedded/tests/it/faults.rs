@@ -92,7 +92,7 @@ async fn after_a_failed_fsync_nothing_is_acknowledged_and_the_durable_is_still_r
     log.append(&to, vec![number(1)]).await.unwrap();
     let mut producer = log.transactional(&TransactionalId::new("failing")).await.unwrap();
     disk.fail_syncs_after(Some(0));
-    let written = match producer.append(&to, vec![number(2)]).await {
+    let written = match producer.append(&to, &[number(2)]).await {
         Ok(()) => producer.commit(None).await,
         Err(error) => Err(error),
     };
@@ -169,7 +169,10 @@ async fn copy_some(
             return true;
         }
         for record in &fetched.records[..count] {
-            producer.append(output, vec![record.clone()]).await.unwrap();
+            producer
+                .append(output, std::slice::from_ref(record))
+                .await
+                .unwrap();
         }
         if random.random_ratio(1, 8) {
             return false;

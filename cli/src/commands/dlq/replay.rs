@@ -130,7 +130,7 @@ impl Args {
         progress: (TopicPartition, Offset),
     ) -> anyhow::Result<()> {
         for (partition, records) in appends {
-            producer.append(&partition, records).await?;
+            producer.append(&partition, &records).await?;
         }
         let group = replay_group(&self.topic);
         let offsets = vec![progress];
