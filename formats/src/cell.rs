@@ -54,6 +54,7 @@ impl<'a> Cells<'a> {
     }
 
     /// Sets a cell of the row begun last.
+    #[inline]
     pub(crate) fn set(&mut self, column: usize, cell: Cell<'a>) {
         if let Some(last) = self.columns[column].last_mut() {
             *last = cell;

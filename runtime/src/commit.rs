@@ -56,11 +56,11 @@ impl Transaction {
     pub(crate) async fn append(
         &mut self,
         partition: &TopicPartition,
-        records: Vec<Record>,
+        records: &[Record],
     ) -> Result<Vec<TooLarge>, TaskError> {
         let mut too_large = Vec::new();
         for records in chunks(records) {
-            match self.producer.append(partition, &records).await {
+            match self.producer.append(partition, records).await {
                 Ok(()) => self.bytes += records.iter().map(Record::payload_bytes).sum::<usize>(),
                 Err(LogError::TooLarge { .. }) => {
                     too_large.extend(self.append_one_by_one(partition, records).await?);
@@ -74,18 +74,18 @@ impl Transaction {
     async fn append_one_by_one(
         &mut self,
         partition: &TopicPartition,
-        records: Vec<Record>,
+        records: &[Record],
     ) -> Result<Vec<TooLarge>, TaskError> {
         let mut too_large = Vec::new();
         for record in records {
             match self
                 .producer
-                .append(partition, std::slice::from_ref(&record))
+                .append(partition, std::slice::from_ref(record))
                 .await
             {
                 Ok(()) => self.bytes += record.payload_bytes(),
                 Err(error @ LogError::TooLarge { .. }) => too_large.push(TooLarge {
-                    record,
+                    record: record.clone(),
                     reason: error.to_string(),
                 }),
                 Err(error) => return Err(from_log(error)),
@@ -122,27 +122,20 @@ impl Transaction {
 }
 
 /// Cuts a batch into parts of bounded size, in order.
-fn chunks(records: Vec<Record>) -> Vec<Vec<Record>> {
-    let size = |record: &Record| record.payload_bytes() + RECORD_OVERHEAD;
-    if records.iter().map(size).sum::<usize>() <= APPEND_BYTES {
-        return if records.is_empty() {
-            Vec::new()
-        } else {
-            vec![records]
-        };
-    }
+fn chunks(records: &[Record]) -> Vec<&[Record]> {
     let mut chunks = Vec::new();
-    let mut chunk = Vec::new();
-    let mut bytes = 0;
-    for record in records {
-        if bytes + size(&record) > APPEND_BYTES && !chunk.is_empty() {
-            chunks.push(std::mem::take(&mut chunk));
-            bytes = 0;
+    let (mut start, mut bytes) = (0, 0);
+    for (index, record) in records.iter().enumerate() {
+        let size = record.payload_bytes() + RECORD_OVERHEAD;
+        if bytes + size > APPEND_BYTES && start < index {
+            chunks.push(&records[start..index]);
+            (start, bytes) = (index, 0);
         }
-        bytes += size(&record);
-        chunk.push(record);
+        bytes += size;
     }
-    chunks.push(chunk);
+    if start < records.len() {
+        chunks.push(&records[start..]);
+    }
     chunks
 }
 
@@ -184,7 +177,9 @@ mod tests {
             value: Some(Bytes::from(vec![0; size])),
             ..Record::default()
         };
-        let sizes = |records: Vec<Record>| -> Vec<usize> { chunks(records).iter().map(Vec::len).collect() };
+        let sizes = |records: Vec<Record>| -> Vec<usize> {
+            chunks(&records).iter().map(|chunk| chunk.len()).collect()
+        };
         assert_eq!(sizes(vec![]), Vec::<usize>::new());
         assert_eq!(sizes(vec![record(10); 3]), [3]);
         assert_eq!(sizes(vec![record(200_000); 5]), [2, 2, 1]);

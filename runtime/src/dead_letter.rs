@@ -165,9 +165,9 @@ impl BadRecordHandler {
         let letters = rejected.into_iter().map(|r| self.letter(r)).collect();
         for (partition, letters) in partitioner.split(letters) {
             let queue = TopicPartition::new(topic.clone(), partition);
-            for letter in transaction.append(&queue, letters).await? {
+            for letter in transaction.append(&queue, &letters).await? {
                 let emptied = vec![emptied(letter.record)];
-                if let Some(still) = transaction.append(&queue, emptied).await?.pop() {
+                if let Some(still) = transaction.append(&queue, &emptied).await?.pop() {
                     return Err(TaskError::fatal(still.reason));
                 }
             }

@@ -67,10 +67,12 @@ impl Partitioner {
         if self.partitions == 1 {
             return vec![(0, records)];
         }
-        let mut parts: Vec<Vec<Record>> = Vec::new();
-        parts.resize_with(self.partitions as usize, Vec::new);
-        for record in records {
-            parts[self.of(&record) as usize].push(record);
+        let places: Vec<usize> = records.iter().map(|record| self.of(record) as usize).collect();
+        let mut counts = vec![0; self.partitions as usize];
+        places.iter().for_each(|place| counts[*place] += 1);
+        let mut parts: Vec<Vec<Record>> = counts.into_iter().map(Vec::with_capacity).collect();
+        for (record, place) in records.into_iter().zip(places) {
+            parts[place].push(record);
         }
         (0..).zip(parts).filter(|(_, part)| !part.is_empty()).collect()
     }

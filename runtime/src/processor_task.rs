@@ -117,7 +117,7 @@ impl Running {
             };
             for (partition, records) in self.partitioner.split(processed.records) {
                 let to = TopicPartition::new(node.into.clone(), partition);
-                let too_large = self.transaction.append(&to, records).await?;
+                let too_large = self.transaction.append(&to, &records).await?;
                 self.bad_records
                     .handle_too_large(too_large, &to, &mut self.transaction)
                     .await?;

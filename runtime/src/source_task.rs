@@ -135,7 +135,7 @@ impl SourceTask {
         let partitions = scope.partitions(&positions_topic())?;
         let (partition, record) =
             positions::record(&self.key(), &position, partitions, scope.shared.clock.now());
-        if let Some(position) = running.transaction.append(&partition, vec![record]).await?.pop() {
+        if let Some(position) = running.transaction.append(&partition, &[record]).await?.pop() {
             return Err(TaskError::fatal(position.reason));
         }
         self.doubt.begin(position.clone(), running.transaction.counts);
@@ -212,7 +212,7 @@ impl Running {
         };
         for (partition, records) in partitioner.split(records) {
             let to = TopicPartition::new(topic.clone(), partition);
-            let too_large = self.transaction.append(&to, records).await?;
+            let too_large = self.transaction.append(&to, &records).await?;
             self.bad_records
                 .handle_too_large(too_large, &to, &mut self.transaction)
                 .await?;

@@ -69,8 +69,11 @@ pub(crate) enum RowsError {
 }
 
 enum RowEnd {
-    /// The index of the line feed.
-    At(usize),
+    /// The index of the line feed, and how many there are up to it.
+    At {
+        feed: usize,
+        feeds: u64,
+    },
     NotYet {
         in_quotes: bool,
     },
@@ -99,10 +102,10 @@ impl<R: Read> Rows<R> {
         self.finish_line()?;
         loop {
             let row = match self.row_end() {
-                RowEnd::At(feed) => Some(self.take(feed, feed + 1, None)),
+                RowEnd::At { feed, feeds } => Some(self.take(feed, feed + 1, feeds, None)),
                 RowEnd::NotYet { in_quotes } if self.buffer.len() > MAX_ROW_BYTES => {
                     match memchr(b'\n', &self.buffer) {
-                        Some(feed) if in_quotes => Some(self.take(feed, feed + 1, Some(UNCLOSED))),
+                        Some(feed) if in_quotes => Some(self.take(feed, feed + 1, 1, Some(UNCLOSED))),
                         _ => return self.take_long_line(is_final),
                     }
                 }
@@ -127,23 +130,21 @@ impl<R: Read> Rows<R> {
 
     fn row_end(&self) -> RowEnd {
         let feed = memchr(b'\n', &self.buffer);
-        let Framing::Csv { delimiter, quote } = self.framing else {
-            return feed.map_or(RowEnd::NotYet { in_quotes: false }, RowEnd::At);
-        };
         let line = &self.buffer[..feed.unwrap_or(self.buffer.len())];
-        if memchr(quote, line).is_none() {
-            return feed.map_or(RowEnd::NotYet { in_quotes: false }, RowEnd::At);
+        if let Framing::Csv { delimiter, quote } = self.framing
+            && memchr(quote, line).is_some()
+        {
+            return quoted_row_end(&self.buffer, delimiter, quote);
         }
-        quoted_row_end(&self.buffer, delimiter, quote)
+        feed.map_or(RowEnd::NotYet { in_quotes: false }, |feed| RowEnd::At {
+            feed,
+            feeds: 1,
+        })
     }
 
-    /// Hands out `..content` and goes on at `next`.
-    fn take(&mut self, content: usize, next: usize, fault: Option<&'static str>) -> Row {
+    /// Hands out `..content` and goes on at `next`, `feeds` lines further.
+    fn take(&mut self, content: usize, next: usize, feeds: u64, fault: Option<&'static str>) -> Row {
         let line = self.at.lines + 1;
-        let feeds = match self.framing {
-            Framing::Lines { .. } => 1,
-            Framing::Csv { .. } => memchr_iter(b'\n', &self.buffer[..content]).count() as u64 + 1,
-        };
         let mut bytes = self.buffer.split_to(content).freeze();
         self.buffer.advance(next - content);
         if bytes.last() == Some(&b'\r') {
@@ -167,10 +168,11 @@ impl<R: Read> Rows<R> {
             let (content, next) =
                 feed.map_or((self.buffer.len(), self.buffer.len()), |feed| (feed, feed + 1));
             self.at.unfinished = feed.is_none();
-            return self.take(content, next, Some(UNCLOSED));
+            return self.take(content, next, 1, Some(UNCLOSED));
         }
         self.at.unfinished = true;
-        self.take(self.buffer.len(), self.buffer.len(), None)
+        let feeds = memchr_iter(b'\n', &self.buffer).count() as u64 + 1;
+        self.take(self.buffer.len(), self.buffer.len(), feeds, None)
     }
 
     /// A line that does not fit: its beginning is kept, its end is searched. The place moves only when it was found,
@@ -263,7 +265,11 @@ fn quoted_row_end(buffer: &[u8], delimiter: u8, quote: u8) -> RowEnd {
         }
         match memchr2(delimiter, b'\n', &buffer[at..]) {
             None => return RowEnd::NotYet { in_quotes: false },
-            Some(end) if buffer[at + end] == b'\n' => return RowEnd::At(at + end),
+            Some(end) if buffer[at + end] == b'\n' => {
+                let feed = at + end;
+                let feeds = memchr_iter(b'\n', &buffer[..=feed]).count() as u64;
+                return RowEnd::At { feed, feeds };
+            }
             Some(end) => at += end + 1,
         }
     }
