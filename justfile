@@ -66,6 +66,6 @@ faults minutes="5":
 sim seeds="1000":
     SIM_SEEDS={{seeds}} cargo test -p millstream-tests-sim -- --nocapture
 
-# fuzz one target for a minute (needs nightly and cargo-fuzz)
-fuzz target:
-    cargo +nightly fuzz run --fuzz-dir tests/fuzz {{target}} -- -max_total_time=60
+# libFuzzer on every target, or on some, so many seconds each (needs a nightly toolchain)
+fuzz seconds="60" *targets:
+    tests/fuzz/run.sh {{seconds}} {{targets}}

@@ -34,10 +34,14 @@ pub fn decode<M: Decodable>(bytes: &mut Bytes, version: i16) -> Result<M, Malfor
     M::decode(bytes, version).map_err(|error| malformed(&error))
 }
 
+/// Room for so many elements may be reserved for nothing.
+const HARMLESS: usize = 64;
+
 /// A buffer for a dry run.
 ///
-/// - Compact lengths are unsigned varints; one that claims more than is left ends the run. Nothing else in a message is
-///   an unsigned varint but tag numbers and booleans, which are small.
+/// - Compact lengths are unsigned varints; one that claims more than is left ends the run. Tag numbers are varints too, and
+///   may be larger than what follows them; they are small, and so is what a small claim costs: up to [`HARMLESS`] all
+///   pass.
 /// - Other array lengths are plain 32-bit integers, which cannot be told from data. Each is cut to one more than the bytes
 ///   left: data does not matter here, and as an element takes at least a byte, an array that was cut cannot be read to
 ///   its end.
@@ -68,7 +72,7 @@ impl Guard {
         // Compact lengths are stored plus one.
         let claimed = usize::try_from(value).unwrap_or(usize::MAX).saturating_sub(1);
         let available = self.bytes.len() - length;
-        if claimed > available {
+        if claimed > available.max(HARMLESS) {
             return Err(TryGetError {
                 requested: claimed,
                 available,
@@ -140,6 +144,14 @@ mod tests {
         nested.put_slice(&[0, 0, 0, 1, 0, 1, b't', 0x7f, 0xff, 0xff, 0xff]);
         nested.put_slice(&[0; 40]);
         check_refused::<DeleteRecordsRequest>(&nested, 0);
+    }
+
+    #[test]
+    fn a_tag_may_be_larger_than_what_follows_it() {
+        // an answer without throttling, error, topics; then tagged fields: 9, which nobody knows yet, without content
+        let empty = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 9, 0];
+        let answer: FetchResponse = decode(&mut Bytes::copy_from_slice(&empty), 12).unwrap();
+        assert_eq!(answer.unknown_tagged_fields.len(), 1);
     }
 
     #[test]

@@ -30,6 +30,13 @@ pub struct LoopbackConnection {
 #[error(transparent)]
 pub struct Closed(#[from] RequestError);
 
+impl Closed {
+    /// Whether nobody but the broker is to blame: the request was understood, and its answer cannot be written.
+    pub fn is_ours(&self) -> bool {
+        matches!(self.0, RequestError::Encode { .. })
+    }
+}
+
 /// The frame of the answer, its length in front; `None` where none is wanted.
 pub type LoopbackAnswer = BoxFuture<'static, Result<Option<Bytes>, Closed>>;
 

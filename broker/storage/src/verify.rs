@@ -356,6 +356,26 @@ impl Verifier<'_> {
             ),
             Err(error) => self.damage(&wal.path(), position, error),
         }
+        self.starts(&folded);
+    }
+
+    /// Where the partitions begin in the end: a log start comes in a put of its own.
+    fn starts(&mut self, state: &LogState) {
+        for topic in state.topics.values() {
+            for (index, log) in (0..).zip(&topic.partitions) {
+                let (start, end) = (log.log_start, log.state.next_offset);
+                if !(0..=end).contains(&start) {
+                    let id = PartitionId {
+                        topic: topic.topic.id,
+                        index,
+                    };
+                    self.at = Some(format!("{}-{index}", topic.topic.name));
+                    let reason = format!("it begins at offset {start}, but its records end at {end}");
+                    self.damage(&id.dir(), 0, reason);
+                }
+            }
+        }
+        self.at = None;
     }
 
     /// Walks the frames of one file; answers how many there are.

@@ -146,6 +146,8 @@ mod snappy {
     const VERSION: [u8; 4] = 1_i32.to_be_bytes();
     const COMPATIBLE_VERSION: [u8; 4] = 1_i32.to_be_bytes();
     const HEADER_BYTES: usize = 16;
+    /// Of a packed byte at most: a copy of 64 bytes takes three.
+    const MOST_PLAIN_BYTES: usize = 22;
     /// Plain bytes per block.
     const BLOCK_BYTES: usize = 32 << 10;
 
@@ -187,6 +189,9 @@ mod snappy {
     fn append_block(plain: &mut Vec<u8>, block: &[u8], limit: usize) -> io::Result<()> {
         let at = plain.len();
         let length = snap::raw::decompress_len(block)?;
+        if length > block.len().saturating_mul(MOST_PLAIN_BYTES) {
+            return Err(io::Error::other("a block that claims more than it can hold"));
+        }
         if length > limit.saturating_sub(at) {
             return Err(io::Error::other(format!("more than {limit} bytes")));
         }
@@ -208,6 +213,25 @@ mod tests {
             assert_eq!(codec.decompress(&packed, zeros.len()).unwrap(), zeros);
             assert!(codec.decompress(&packed, zeros.len() - 1).is_err(), "{codec}");
         }
+    }
+
+    /// The length stands in front of a block of snappy, and anybody can write a large one.
+    #[test]
+    fn a_snappy_block_that_cannot_hold_what_it_claims_is_refused_before_memory_is_taken() {
+        let claims_126_million = Bytes::from_static(b"\x82\xed\xd5\x3c\x6c\xb4S\0\0\0");
+        let refused = Compression::Snappy.decompress(&claims_126_million, MAX_DECOMPRESSED_BYTES);
+        let Err(BatchError::Decompress { reason, .. }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(reason.contains("claims"), "{reason}");
+        let zeros = vec![0; 1 << 20];
+        let block = snap::raw::Encoder::new().compress_vec(&zeros).unwrap();
+        assert_eq!(
+            Compression::Snappy
+                .decompress(&block.into(), zeros.len())
+                .unwrap(),
+            zeros
+        );
     }
 
     #[test]

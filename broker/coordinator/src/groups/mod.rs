@@ -169,10 +169,13 @@ impl Context<'_> {
         self.effects.replies.push((token, reply));
     }
 
-    /// Sets a deadline from now on.
+    /// Sets a deadline, which is never due at once: a client may choose how long, and what is due is done until nothing is.
     fn start(&mut self, group: &GroupId, timer: Timer, after_ms: i64) {
-        self.timers
-            .set(group, timer, Timestamp(self.now.0.saturating_add(after_ms)));
+        self.timers.set(
+            group,
+            timer,
+            Timestamp(self.now.0.saturating_add(after_ms.max(1))),
+        );
     }
 
     /// Sets one that is not set yet.

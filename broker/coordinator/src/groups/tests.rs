@@ -323,6 +323,35 @@ fn a_static_member_that_is_gone_keeps_its_place_for_its_session() {
     assert_eq!(machine.state(), "PreparingRebalance");
 }
 
+/// How long a rebalance may take is the client's to say.
+#[test]
+fn a_static_member_that_is_gone_and_gave_no_time_for_rebalances_keeps_nobody_busy() {
+    for rebalance_timeout_ms in [0, -1, i32::MIN] {
+        let mut machine = Machine::new();
+        let impatient = |request| JoinRequest {
+            rebalance_timeout_ms,
+            ..request
+        };
+        let tokens = [
+            machine.join(impatient(dynamic(""))),
+            machine.join(impatient(statically("", "i0"))),
+        ];
+        let [leaves, _] = {
+            machine.settle(tokens.to_vec());
+            tokens.map(|token| machine.joined(token).unwrap().member)
+        };
+        assert!(machine.leave(&[(&leaves, None)])[0].is_ok());
+        assert_eq!(machine.state(), "PreparingRebalance");
+        machine.tick(1);
+        let soon = machine.groups.next_deadline().unwrap().0 - machine.now.0;
+        assert!(soon > 500, "again in {soon} ms");
+        for _ in 0..20 {
+            machine.tick(1_000);
+        }
+        assert_eq!(machine.state(), "Empty", "its session is over");
+    }
+}
+
 #[test]
 fn members_leave_by_id_or_by_instance() {
     let mut machine = Machine::new();

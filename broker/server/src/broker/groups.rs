@@ -117,12 +117,22 @@ impl Broker {
     fn expire_members(&self) -> Option<Timestamp> {
         let mut coordinator = self.lock();
         let effects = coordinator.groups.expire(self.clock().now());
-        let _later = self.settle(&mut coordinator, effects);
+        // The timer itself need not be woken: it looks at the deadline that this answers.
+        let _later = self.apply(&mut coordinator, effects);
         coordinator.groups.next_deadline()
     }
 
     /// Writes what groups decided and hands out their replies. What this returns resolves when all of it is durable.
     fn settle(&self, coordinator: &mut Coordinator, effects: Effects) -> Durable {
+        let durable = self.apply(coordinator, effects);
+        let next = coordinator.groups.next_deadline();
+        if next.is_some_and(|at| at.0 - self.clock().now().0 < TICK.as_millis() as i64) {
+            self.deadline_near.notify_one();
+        }
+        durable
+    }
+
+    fn apply(&self, coordinator: &mut Coordinator, effects: Effects) -> Durable {
         let written = if effects.puts.is_empty() {
             None
         } else {
@@ -130,10 +140,6 @@ impl Broker {
         };
         if effects.reassigned {
             self.rebalanced.send_replace(());
-        }
-        let next = coordinator.groups.next_deadline();
-        if next.is_some_and(|at| at.0 - self.clock().now().0 < TICK.as_millis() as i64) {
-            self.deadline_near.notify_one();
         }
         self.waiters.answer(effects.replies, written)
     }

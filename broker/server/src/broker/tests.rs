@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use millstream_broker_storage::{AppendError, AppendOrigin, Isolation, Outcome, ProducerError, sim::SimDisk};
 use millstream_protocol::batch::{BatchBuilder, Compression};
@@ -284,4 +284,27 @@ async fn a_delayed_batch_of_an_earlier_transaction_is_refused() {
     ended.await.unwrap();
     let ends = broker.storage().offsets(&partition(0)).unwrap();
     assert_eq!((ends.last_stable, ends.high_watermark), (Offset(4), Offset(4)));
+}
+
+/// A timer that wakes itself would spin until then, and keep a whole core busy. Here it would also keep the virtual time
+/// from passing.
+#[test]
+fn the_timer_sleeps_until_a_deadline_that_is_near() {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let Fixture { broker, .. } = fixture().await;
+            let session = Duration::from_millis(100);
+            let group = GroupId::new("g");
+            broker.join(&group, &partition(0).topic, session).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        });
+        tell.send(()).unwrap();
+    });
+    told.recv_timeout(Duration::from_secs(30)).expect("time passes");
 }

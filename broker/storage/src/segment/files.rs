@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use millstream_protocol::batch::{BatchHeader, HEADER_BYTES, RecordBatch};
 
-use super::{SegmentMeta, index::Index, index_path, log_path};
+use super::{SegmentMeta, index::Index, index_path, log_path, may_have};
 use crate::{
     disk::{Disk, DiskFile, Mode},
     engine::lock,
@@ -278,12 +278,16 @@ impl Reader {
     fn chunk(&self, position: u64, len: usize) -> Result<Bytes, SegmentError> {
         let left = usize::try_from(self.len - position).unwrap_or(usize::MAX);
         let len = len.max(HEADER_BYTES).min(left);
-        let mut buffer = Vec::with_capacity(len);
-        let read = self.open.file.read_at(&mut buffer, position, len);
-        let read = read.map_err(|source| SegmentError::Io {
+        let failed = |source| SegmentError::Io {
             path: self.path.clone(),
             source,
-        })?;
+        };
+        if !may_have(&*self.open.file, position, len).map_err(failed)? {
+            return Err(self.corrupt(position, "it is cut off"));
+        }
+        let mut buffer = Vec::with_capacity(len);
+        let read = self.open.file.read_at(&mut buffer, position, len);
+        let read = read.map_err(failed)?;
         if read < len || len < HEADER_BYTES {
             return Err(self.corrupt(position, "it is cut off"));
         }

@@ -4,10 +4,13 @@ mod files;
 mod index;
 mod scan;
 
+use std::io;
+
 use bytes::{BufMut, Bytes};
 
 use crate::{
     codec::{take_i64, take_u8, take_u32, take_u64},
+    disk::DiskFile,
     partition::PartitionId,
 };
 
@@ -65,6 +68,15 @@ impl SegmentMeta {
             generation => format!("{:020}-{generation}", self.base),
         }
     }
+}
+
+/// Bytes that are asked of a file without a look at its size.
+const MODEST_BYTES: usize = 1 << 20;
+
+/// Whether a file may have so many bytes there. What a damaged header or checkpoint claims is held against the file before
+/// memory is taken for it.
+fn may_have(file: &dyn DiskFile, position: u64, len: usize) -> io::Result<bool> {
+    Ok(len <= MODEST_BYTES || file.len()? >= position.saturating_add(len as u64))
 }
 
 pub(crate) fn log_path(partition: PartitionId, segment: &SegmentMeta) -> String {

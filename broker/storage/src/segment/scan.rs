@@ -6,7 +6,7 @@ use std::{io, sync::Arc};
 use bytes::Bytes;
 use millstream_protocol::batch::{BatchHeader, HEADER_BYTES, RecordBatch};
 
-use super::SegmentError;
+use super::{SegmentError, may_have};
 use crate::disk::DiskFile;
 
 /// Read at once; a batch that is larger is read as a whole.
@@ -66,6 +66,9 @@ impl SegmentScanner {
         }
         let left = usize::try_from(self.len - self.position).unwrap_or(usize::MAX);
         let whole = len.max(CHUNK_BYTES).min(left);
+        if !may_have(&*self.file, self.position, whole).map_err(|source| self.io(source))? {
+            return Err(self.corrupt("it is cut off"));
+        }
         let mut buffer = Vec::with_capacity(whole);
         buffer.extend_from_slice(&self.ahead);
         let from = self.position + buffer.len() as u64;

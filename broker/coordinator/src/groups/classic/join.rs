@@ -7,6 +7,8 @@ use crate::groups::{
 
 /// How long a member may wait that cannot heartbeat yet. If its client gave up meanwhile, nobody would notice.
 const NEW_MEMBER_TIMEOUT_MS: i64 = 300_000;
+/// How long nobody looks whether one of the static members has come back, at least.
+const ABSENT_WAIT_MS: i64 = 1_000;
 /// Members that have an id and have not joined: what strangers can make this broker remember.
 const MAX_PENDING: usize = 10_000;
 
@@ -324,7 +326,8 @@ impl ClassicGroup {
         }
         if !self.elect_joined_leader() && !self.members.is_empty() {
             // Only static members are left, and none is here: they have until their sessions end.
-            context.start(&self.id, Timer::Join, self.rebalance_timeout_ms());
+            let wait_ms = self.rebalance_timeout_ms().max(ABSENT_WAIT_MS);
+            context.start(&self.id, Timer::Join, wait_ms);
             return;
         }
         self.generation = self.generation.wrapping_add(1).max(1);

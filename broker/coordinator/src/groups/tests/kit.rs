@@ -263,7 +263,7 @@ impl Machine {
         self.settle(tokens)
     }
 
-    fn settle(&mut self, tokens: Vec<Token>) -> Vec<MemberId> {
+    pub(super) fn settle(&mut self, tokens: Vec<Token>) -> Vec<MemberId> {
         self.initial_delay();
         let members: Vec<_> = tokens
             .into_iter()
