@@ -167,7 +167,7 @@ async fn a_transaction_that_takes_too_long_is_aborted_by_itself() {
     let mut watermarks = broker.storage().watch(&partition(0)).unwrap();
     clock.advance_ms(1001);
     let aborted = watermarks.wait_for(|w| w.last_stable == Offset(2));
-    tokio::time::timeout(std::time::Duration::from_secs(20), aborted)
+    tokio::time::timeout(Duration::from_secs(20), aborted)
         .await
         .expect("the timer aborts it")
         .unwrap();
@@ -182,12 +182,12 @@ async fn a_transaction_that_takes_too_long_is_aborted_by_itself() {
 async fn a_silent_member_is_removed_by_the_timer() {
     let Fixture { broker, clock, .. } = fixture().await;
     let group = GroupId::new("g");
-    let session = std::time::Duration::from_secs(10);
+    let session = Duration::from_secs(10);
     let topic = partition(0).topic;
     let joined = broker.join(&group, &topic, session).await.unwrap();
     let mut changes = broker.watch_assignments();
     clock.advance_ms(10_000);
-    tokio::time::timeout(std::time::Duration::from_secs(20), changes.changed())
+    tokio::time::timeout(Duration::from_secs(20), changes.changed())
         .await
         .expect("the timer removes it")
         .unwrap();
@@ -202,7 +202,7 @@ async fn new_partitions_reach_the_members() {
     let Fixture { broker, .. } = fixture().await;
     let group = GroupId::new("g");
     let topic = partition(0).topic;
-    let session = std::time::Duration::from_secs(10);
+    let session = Duration::from_secs(10);
     let joined = broker.join(&group, &topic, session).await.unwrap();
     broker.create_partitions(&topic, 4).await.unwrap();
     let assignment = broker.assignment(&group, &joined.member).unwrap();
@@ -290,7 +290,7 @@ async fn a_delayed_batch_of_an_earlier_transaction_is_refused() {
 /// from passing.
 #[test]
 fn the_timer_sleeps_until_a_deadline_that_is_near() {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
