@@ -13,9 +13,10 @@ use millstream_protocol::messages::{
     FindCoordinatorRequest, HeartbeatRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest,
     JoinGroupRequest, LeaveGroupRequest, ListConfigResourcesRequest, ListGroupsRequest, ListOffsetsRequest,
     ListPartitionReassignmentsRequest, ListTransactionsRequest, MalformedMessage, MetadataRequest,
-    OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest,
-    ProduceRequest, Request, SaslAuthenticateRequest, SaslHandshakeRequest, SyncGroupRequest,
-    TxnOffsetCommitRequest, UpdateFeaturesRequest, WriteTxnMarkersRequest, decode,
+    OFFSETS_BY_TOPIC_ID, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
+    OffsetForLeaderEpochRequest, ProduceRequest, Request, SaslAuthenticateRequest, SaslHandshakeRequest,
+    SyncGroupRequest, TxnOffsetCommitRequest, UpdateFeaturesRequest, WriteTxnMarkersRequest, decode,
+    decode_offset_commit_by_topic_id, decode_offset_fetch_by_topic_id,
 };
 
 type Read = fn(&mut Bytes, i16) -> Result<(), MalformedMessage>;
@@ -27,6 +28,12 @@ pub(crate) struct Api {
 }
 
 impl Api {
+    /// With a reader for the versions that the message crate does not read.
+    const fn read_by(mut self, request: Read) -> Self {
+        self.request = request;
+        self
+    }
+
     const fn of<R: Request>() -> Self {
         Self {
             key: R::KEY,
@@ -63,8 +70,18 @@ const APIS: &[Api] = &[
     Api::of::<FetchRequest>(),
     Api::of::<ListOffsetsRequest>(),
     Api::of::<MetadataRequest>(),
-    Api::of::<OffsetCommitRequest>(),
-    Api::of::<OffsetFetchRequest>(),
+    Api::of::<OffsetCommitRequest>().read_by(|bytes, version| {
+        if version < OFFSETS_BY_TOPIC_ID {
+            return read::<OffsetCommitRequest>(bytes, version);
+        }
+        decode_offset_commit_by_topic_id(bytes).map(drop)
+    }),
+    Api::of::<OffsetFetchRequest>().read_by(|bytes, version| {
+        if version < OFFSETS_BY_TOPIC_ID {
+            return read::<OffsetFetchRequest>(bytes, version);
+        }
+        decode_offset_fetch_by_topic_id(bytes).map(drop)
+    }),
     Api::of::<FindCoordinatorRequest>(),
     Api::of::<JoinGroupRequest>(),
     Api::of::<HeartbeatRequest>(),

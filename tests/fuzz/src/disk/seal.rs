@@ -36,6 +36,8 @@ fn index(content: &mut [u8]) {
 }
 
 const WAL_HEADER: usize = 64;
+/// In the length of a frame that begins a write.
+const FLAG: u32 = 1 << 31;
 
 fn wal(content: &mut [u8]) {
     if content.len() < WAL_HEADER {
@@ -66,7 +68,7 @@ pub(super) fn frames_end(content: &[u8]) -> usize {
 
 /// Of the frame that begins there, if it is whole.
 fn payload(content: &[u8], at: usize) -> Option<Range<usize>> {
-    let length = u32_le(content, at)?;
+    let length = u32_le(content, at)? & !FLAG;
     let payload = at + 8..(at + 8).saturating_add(length as usize);
     (length > 0 && payload.end <= content.len()).then_some(payload)
 }
