@@ -343,6 +343,7 @@ impl Verifier<'_> {
         if let Some((wal, position)) = torn {
             self.torn_end(&wal, position);
         }
+        self.starts(&folded);
     }
 
     fn torn_end(&mut self, wal: &WalFile, position: u64) {
@@ -356,7 +357,6 @@ impl Verifier<'_> {
             ),
             Err(error) => self.damage(&wal.path(), position, error),
         }
-        self.starts(&folded);
     }
 
     /// Where the partitions begin in the end: a log start comes in a put of its own.
