@@ -3,7 +3,6 @@
 //! [`State`] is what the records of `_schemas` add up to; its methods answer questions, and decide what is written for a
 //! request (`decide/`). [`record`] is the format of the topic, [`model`] what schemas carry, [`Refusal`] why not.
 
-mod base64;
 mod decide;
 mod json;
 mod messages;

@@ -1,10 +1,11 @@
 use std::borrow::Cow;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{InvalidRecord, Key};
 use crate::{
-    base64, json,
+    json,
     model::{AVRO, Body, Config, Guid, Metadata, Mode, Reference, RuleSet},
 };
 
@@ -189,7 +190,7 @@ impl SchemaValue<'_> {
             id: self.id,
             md5: body
                 .guid_is_given
-                .then(|| base64::encode(body.guid.bytes()).into()),
+                .then(|| BASE64_STANDARD.encode(body.guid.bytes()).into()),
             schema_type: body.schema_type.as_deref().map(Into::into),
             references: references.map(Cow::Borrowed),
             metadata: body.metadata.as_deref().map(Cow::Borrowed),
@@ -216,7 +217,10 @@ impl SchemaValue<'static> {
             &wire.schema,
         );
         let given = wire.md5.map(|text| {
-            let bytes = base64::decode(&text).and_then(|bytes| bytes.try_into().ok());
+            let bytes = BASE64_STANDARD
+                .decode(&*text)
+                .ok()
+                .and_then(|bytes| bytes.try_into().ok());
             bytes.ok_or_else(|| InvalidRecord::Value(format!("'{text}' is not an MD5")))
         });
         let body = match given.transpose()? {
