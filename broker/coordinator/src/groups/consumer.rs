@@ -32,7 +32,7 @@ use super::{
 };
 pub(super) use check::check_request;
 use check::{check_epoch, compile, is_subset};
-pub(super) use reconcile::Progress;
+pub(super) use reconcile::{Progress, union};
 
 /// The epoch with which a member joins, and that with which a static one leaves to come back; -1 is for good.
 pub(super) const JOIN: i32 = 0;

@@ -15,7 +15,7 @@ use super::{
     ClassicGroup, ConsumerAnswer, ConsumerGroup, ConsumerHeartbeat, Context, Group, GroupError, Topics,
     bytes_as_text::Opaque,
     classic::CONSUMER,
-    consumer::Departure,
+    consumer::{Departure, Progress, union},
     embedded,
     stored::{StoredClassic, StoredClassicMember, StoredConsumerMember, StoredMember, put_member},
 };
@@ -85,7 +85,9 @@ fn upgraded(
             // An assignor of the clients' own keeps something there, which would be lost.
             return Err(refused());
         }
-        let assigned = embedded::by_id(&share.partitions, topics);
+        let target = embedded::by_id(&share.partitions, topics);
+        // What it came with into a rebalance is its own until it says otherwise.
+        let owned = embedded::by_id(&subscription.owned, topics);
         let next = StoredConsumerMember {
             instance: member.instance,
             rack: subscription.rack,
@@ -94,8 +96,8 @@ fn upgraded(
             topics: subscription.topics,
             epoch: stored.generation,
             previous_epoch: stored.generation,
-            target: assigned.clone(),
-            assigned,
+            assigned: union(target.clone(), owned),
+            target,
             classic: Some(StoredClassicMember {
                 session_timeout_ms: member.session_timeout_ms,
                 protocols: member.protocols,
@@ -106,6 +108,10 @@ fn upgraded(
     }
     upgraded.look_at(topics);
     Ok(upgraded)
+}
+
+fn is_settled(group: &ConsumerGroup, member: &StoredConsumerMember) -> bool {
+    member.epoch == group.epoch && member.progress == Progress::Stable
 }
 
 /// The classic group that is left of a consumer group, and the records of the change.
@@ -123,8 +129,9 @@ fn downgrade(group: &ConsumerGroup, departure: Departure, context: &mut Context<
             rebalance_timeout_ms: member.rebalance_timeout_ms,
             session_timeout_ms: classic.session_timeout_ms,
             protocols: classic.protocols,
+            // All that it may have still: the group may change once more before the member hears of it.
             assignment: Opaque(embedded::write_assignment(
-                &group.by_name(&member.target),
+                &group.by_name(&union(member.assigned.clone(), member.revoking.clone())),
                 version,
             )),
         }
@@ -146,8 +153,10 @@ fn downgrade(group: &ConsumerGroup, departure: Departure, context: &mut Context<
     let mut classic = ClassicGroup::converted(group.id.clone(), stored);
     let rebalances = match departure {
         Departure::Left => true,
-        // A static member was started anew with the other protocol: nobody need notice.
-        Departure::Replaced { subscription_changed } => subscription_changed,
+        // A static member was started anew with the other protocol: nobody need notice, if nothing is on its way.
+        Departure::Replaced { subscription_changed } => {
+            subscription_changed || group.stored_members().any(|(_, member)| !is_settled(group, member))
+        }
     };
     classic.begin(rebalances, context);
     classic

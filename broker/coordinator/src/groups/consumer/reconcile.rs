@@ -107,7 +107,7 @@ fn combine(a: &Partitions, of: impl Fn(&Uuid, &BTreeSet<i32>) -> BTreeSet<i32>) 
         .collect::<BTreeMap<_, _>>()
 }
 
-fn union(mut a: Partitions, b: Partitions) -> Partitions {
+pub(in crate::groups) fn union(mut a: Partitions, b: Partitions) -> Partitions {
     for (topic, partitions) in b {
         a.entry(topic).or_default().extend(partitions);
     }

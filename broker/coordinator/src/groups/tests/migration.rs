@@ -11,7 +11,7 @@ use proptest::{prelude::*, sample::Index};
 
 use super::{
     consumer::{beating, joining},
-    embedded::{Named, read_assignment, write_assignment},
+    embedded::{Named, read_assignment, read_subscription, write_assignment},
     kit::{Catalogue, Machine, dynamic, group, statically},
     *,
 };
@@ -198,7 +198,7 @@ impl Client {
                 }
             }
             Err(GroupError::RebalanceInProgress { .. }) => {}
-            Err(other) => panic!("{self:?}: {other}"),
+            Err(other) => self.follow(&other, world),
         }
     }
 }
@@ -234,7 +234,8 @@ impl World {
         Ok(answer)
     }
 
-    /// What the leader of a classic group assigns: turn by turn.
+    /// What the leader of a classic group assigns: turn by turn. What another has it leaves out; that one learns from its
+    /// own share that it is to give it back, and joins again.
     fn shares(&self, joined: &Joined) -> Vec<(MemberId, Bytes)> {
         let members: Vec<_> = joined.members.iter().map(|m| m.member.clone()).collect();
         if members.is_empty() {
@@ -242,8 +243,18 @@ impl World {
         }
         let mut shares: BTreeMap<MemberId, Share> =
             members.iter().map(|m| (m.clone(), Share::new())).collect();
+        let owned_by = |partition| {
+            let owner = joined.members.iter().find(|m| {
+                let subscription = read_subscription(m.metadata.clone()).unwrap();
+                let owned = subscription.owned.into_values();
+                owned.flatten().any(|owned| owned == partition)
+            });
+            owner.map(|m| &m.member)
+        };
         for (partition, member) in (0..self.partitions).zip(members.iter().cycle()) {
-            shares.get_mut(member).unwrap().insert(partition);
+            if owned_by(partition).is_none_or(|owner| owner == member) {
+                shares.get_mut(member).unwrap().insert(partition);
+            }
         }
         shares
             .into_iter()
@@ -283,10 +294,15 @@ fn settle(world: &mut World, clients: &mut [Client]) {
     check_shares(world, clients, true);
 }
 
-/// Nobody has what another has; `whole`: and everything is had.
+/// Nobody has what another has; `whole`: and everything is had. Whom the group has removed may not know it yet.
 fn check_shares(world: &World, clients: &[Client], whole: bool) {
     let mut owners = BTreeMap::new();
-    for client in clients {
+    let described = world.machine.groups.describe_consumer(&group());
+    let is_member = |client: &Client| {
+        let members = described.as_ref().map(|group| &group.members);
+        members.map_or(true, |members| members.iter().any(|m| m.member == client.id))
+    };
+    for client in clients.iter().filter(|client| is_member(client)) {
         for partition in &client.owned {
             let before = owners.insert(*partition, &client.id);
             assert_eq!(before, None, "partition {partition} of {clients:#?}");
@@ -336,6 +352,55 @@ fn a_classic_group_becomes_a_consumer_group_and_a_classic_one_again() {
     settle(&mut world, &mut clients);
     assert_eq!(world.machine.state(), "Stable");
     assert!(world.machine.generation() > gone.generation);
+}
+
+#[test]
+fn whoever_has_not_heard_of_two_changes_keeps_what_it_has() {
+    let mut world = World::new(6);
+    let mut clients = world.classic_pair();
+    // The first member of the consumer protocol is gone before the others notice it; then comes another.
+    let mut first = Client::new(Kind::Modern, 2);
+    first.step(&mut world);
+    world.ask(&beating(&first.id, -1)).unwrap();
+    assert!(!world.is_consumer_group());
+    clients.push(Client::new(Kind::Modern, 3));
+    for _ in 0..3 {
+        clients[2].step(&mut world);
+        check_shares(&world, &clients, false);
+    }
+    assert!(clients[2].owned.is_empty());
+    assert!(clients[..2].iter().all(|client| client.owned.len() == 3));
+    // It leaves while one of them gives partitions back.
+    clients[1].step(&mut world);
+    let gone = clients.pop().unwrap();
+    world.ask(&beating(&gone.id, -1)).unwrap();
+    clients.push(Client::new(Kind::Modern, 4));
+    clients[2].step(&mut world);
+    check_shares(&world, &clients, false);
+    settle(&mut world, &mut clients);
+}
+
+#[test]
+fn what_members_bring_into_a_classic_rebalance_is_theirs_in_the_new_group() {
+    let mut world = World::new(4);
+    let mut clients = world.classic_pair();
+    // Both have joined, and the leader has not assigned yet.
+    world.machine.restart();
+    for client in &mut clients {
+        client.kind = Kind::Cooperative;
+    }
+    let tokens = clients.iter().map(|client| {
+        let joining = with(dynamic(&client.id), &["t"], &client.owned);
+        world.machine.join(joining)
+    });
+    let tokens: Vec<_> = tokens.collect();
+    world.machine.tick(100);
+    assert!(tokens.iter().all(|token| world.machine.is_answered(*token)));
+    assert_eq!(world.machine.state(), "CompletingRebalance");
+    clients.push(Client::new(Kind::Modern, 2));
+    clients[2].step(&mut world);
+    check_shares(&world, &clients, false);
+    settle(&mut world, &mut clients);
 }
 
 #[test]
@@ -609,11 +674,13 @@ proptest! {
                     clients[which].step(&mut world);
                 }
                 Step::Pass(ms) => world.machine.tick(ms.into()),
-                // Requests that wait are lost with it.
+                // Requests that wait are lost with it, and sent again.
                 Step::Restart => {
                     world.machine.restart();
                     for client in &mut clients {
-                        client.joining = None;
+                        if client.joining.take().is_some() {
+                            client.join(&mut world);
+                        }
                     }
                 }
             }
