@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use millstream_client::LogError;
 use millstream_protocol::{
     ErrorCode,
@@ -17,7 +18,7 @@ use millstream_protocol::{
     },
 };
 use millstream_types::{TopicName, TopicPartition};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::{
     connection::Connection,
@@ -34,7 +35,19 @@ mod version {
 /// A cluster that has had no group yet takes a moment to find a coordinator, and that one to load; a transaction that ends
 /// takes a moment too.
 const PATIENCE: Duration = Duration::from_secs(20);
-const RETRY_AFTER: Duration = Duration::from_millis(250);
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The pauses between the tries of one call, which end when patience does.
+fn pauses() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(FIRST_PAUSE)
+        .with_max_delay(LONGEST_PAUSE)
+        .with_total_delay(Some(PATIENCE))
+        .without_max_times()
+        .with_jitter()
+        .build()
+}
 
 /// What is coordinated.
 #[derive(Clone, Copy, Debug)]
@@ -110,19 +123,22 @@ impl Client {
         most: i16,
         code: impl Fn(&R::Response) -> i16,
     ) -> Result<R::Response, LogError> {
-        let deadline = Instant::now() + PATIENCE;
+        let mut pauses = pauses();
         loop {
             let answer = match whom {
                 Whom::At(address) => self.call(address, request, most).await?,
                 Whom::CoordinatorOf(what, key) => {
-                    let address = self.coordinator(what, key, deadline).await?;
+                    let address = self.coordinator(what, key, &mut pauses).await?;
                     self.call(&address, request, most).await?
                 }
             };
-            if !asks_for_patience(code(&answer)) || Instant::now() > deadline {
+            if !asks_for_patience(code(&answer)) {
                 return Ok(answer);
             }
-            sleep(RETRY_AFTER).await;
+            match pauses.next() {
+                Some(pause) => sleep(pause).await,
+                None => return Ok(answer),
+            }
         }
     }
 
@@ -154,7 +170,12 @@ impl Client {
     }
 
     /// The address of the broker that coordinates a group or a transactional id.
-    async fn coordinator(&self, what: Coordinator, key: &str, deadline: Instant) -> Result<String, LogError> {
+    async fn coordinator(
+        &self,
+        what: Coordinator,
+        key: &str,
+        pauses: &mut ExponentialBackoff,
+    ) -> Result<String, LogError> {
         let request = FindCoordinatorRequest::default()
             .with_key(text(key))
             .with_key_type(match what {
@@ -169,12 +190,13 @@ impl Client {
             if error == ErrorCode::None {
                 return Ok(format!("{}:{}", found.host, found.port));
             }
-            if !asks_for_patience(found.error_code) || Instant::now() > deadline {
+            let pause = pauses.next().filter(|_| asks_for_patience(found.error_code));
+            let Some(pause) = pause else {
                 return Err(LogError::Unavailable {
                     message: format!("no coordinator of '{key}': {error}: {}", error.message()),
                 });
-            }
-            sleep(RETRY_AFTER).await;
+            };
+            sleep(pause).await;
         }
     }
 
