@@ -1,19 +1,22 @@
 //! Appending: everything that can be wrong with a batch is answered at once; what is accepted gets its offset in the
 //! order of the calls and is on its way to the disk.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use bytes::Bytes;
 use millstream_protocol::batch::{BatchError, BatchHeader, Compression, RecordBatch, RecordTimes};
-use millstream_types::{Offset, Timestamp, TopicPartition};
+use millstream_types::{Offset, Timestamp, TopicName, TopicPartition};
 
 use crate::{
-    TopicConfig,
+    NewTopicSpec, TopicConfig,
     batch::BatchInfo,
     engine::Engine,
-    error::{AppendError, PartitionOffline},
+    error::{AppendError, PartitionOffline, TopicError},
     partition::PartitionView,
     producer_state::Verdict,
-    record_errors::{RecordError, RecordRules},
-    stage::Effect,
+    record_check::{OnInvalid, RecordChecks, dead_letter_topic},
+    record_errors::{MAX_RECORD_ERRORS, RecordError, RecordRules},
+    stage::{Effect, Stage},
     ticket::Ticket,
     topic_config::TimestampType,
     wal::{cursor::Cursor, frame::Frame},
@@ -72,10 +75,91 @@ impl Engine {
                 batch = batch.set_create_time(times.newest.unwrap_or(RecordTimes::NONE));
             }
         }
+        let mut letters = None;
+        if let Some(checks) = config.and_then(|config| config.checks.as_deref()) {
+            (batch, letters) = self.judge(partition, checks, batch)?;
+        }
         if let Some((codec, level)) = config.and_then(|config| config.compression) {
             batch = self.recompress(batch, codec, level)?;
         }
-        self.accept(partition, batch)
+        self.accept(partition, batch, letters)
+    }
+
+    /// Holds the records against what the topic asks of them. Answers what is kept of the batch, and the dead letters of
+    /// the rest.
+    fn judge(
+        &self,
+        partition: &TopicPartition,
+        checks: &RecordChecks,
+        batch: RecordBatch,
+    ) -> Result<(RecordBatch, Option<Letters>), AppendError> {
+        let check = self.record_check.get().ok_or_else(|| AppendError::Invalid {
+            reason: format!("'{}' asks for schemas, and this broker has no registry", partition.topic),
+        })?;
+        let errors = check.check(&partition.topic, checks, &batch)?;
+        if errors.is_empty() {
+            return Ok((batch, None));
+        }
+        if checks.on_invalid == OnInvalid::Reject {
+            let mut records = errors;
+            records.truncate(MAX_RECORD_ERRORS);
+            return Err(AppendError::InvalidRecords { records });
+        }
+        let (to, max_bytes) = self.dead_letters_of(partition)?;
+        let made = check.letters(partition, &batch, &errors, max_bytes)?;
+        let mut batches = Vec::with_capacity(made.len());
+        for bytes in made {
+            batches.push(RecordBatch::parse(bytes)?);
+        }
+        let mut bad = errors.iter().map(|error| error.index).peekable();
+        let mut index = -1;
+        let kept = batch.retain(
+            |_| {
+                index += 1;
+                bad.next_if_eq(&index).is_none()
+            },
+            None,
+        )?;
+        self.counters.dead_letters.add(errors.len() as u64);
+        Ok((
+            kept,
+            Some(Letters {
+                partition: to,
+                batches,
+            }),
+        ))
+    }
+
+    /// Where bad records go, and how large a batch may be there. The topic is made if there is none.
+    fn dead_letters_of(&self, partition: &TopicPartition) -> Result<(TopicPartition, usize), AppendError> {
+        let topic = dead_letter_topic(&partition.topic)?;
+        let find = |topic: &TopicName| {
+            let stage = self.stage();
+            let found = &stage.topics.get(topic)?.entry.topic;
+            Some((found.partitions, found.config.max_message_bytes))
+        };
+        if find(&topic).is_none() {
+            let (partitions, _) = find(&partition.topic).unwrap_or((1, 0));
+            let spec = NewTopicSpec {
+                name: topic.clone(),
+                partitions,
+                config: BTreeMap::new(),
+            };
+            match self.create_topic(spec, self.new_id()) {
+                // What is appended to it comes behind it in the log.
+                Ok(_durable_before) => tracing::info!(%topic, "made a topic for dead letters"),
+                Err(TopicError::Exists { .. }) => {}
+                Err(TopicError::Write(error)) => return Err(error.into()),
+                Err(error) => {
+                    return Err(AppendError::Invalid {
+                        reason: format!("its dead letters have no topic: {error}"),
+                    });
+                }
+            }
+        }
+        let (partitions, max_bytes) = find(&topic).unwrap_or((1, 0));
+        let index = partition.partition.rem_euclid(partitions.max(1));
+        Ok((TopicPartition::new(topic, index), max_bytes))
     }
 
     /// Of records that were walked; those of a topic that does not exist are refused later.
@@ -108,7 +192,12 @@ impl Engine {
         Ok(batch.recompress(codec, level)?)
     }
 
-    fn accept(&self, name: &TopicPartition, batch: RecordBatch) -> Result<Ticket<Appended>, AppendError> {
+    fn accept(
+        &self,
+        name: &TopicPartition,
+        batch: RecordBatch,
+        letters: Option<Letters>,
+    ) -> Result<Ticket<Appended>, AppendError> {
         let mut stage = self.stage_with_room()?;
         let now = self.clock.now();
         let (view, state) = stage.partition(name)?;
@@ -144,6 +233,8 @@ impl Engine {
         let info = BatchInfo::of(&batch)?;
         let mut frame = Frame::new();
         frame.batch(view.id, batch.bytes().clone());
+        let letters = stage_letters(&mut stage, &mut frame, letters, now)?;
+        self.check_frame(name, &frame)?;
         let place = stage.reserve(&self.pool, &*self.disk, frame.len(), now)?;
         let (_, state) = stage.partition(name)?;
         let applied = state.apply(&info);
@@ -153,18 +244,36 @@ impl Engine {
             log_append_time,
             duplicate: false,
         });
-        stage.push(
-            place,
-            frame,
-            vec![Effect::Batch {
-                view,
-                batch: tail,
+        let mut effects = vec![Effect::Batch {
+            view,
+            batch: tail,
+            applied,
+        }];
+        for (letter, at) in letters.into_iter().zip(&frame.batch_positions[1..]) {
+            let (_, state) = stage.partition(&letter.view.name)?;
+            let applied = state.apply(&letter.info);
+            effects.push(Effect::Batch {
+                batch: place.batch(*at, &letter.info, letter.batch.into_bytes()),
+                view: letter.view,
                 applied,
-            }],
-            done,
-        );
+            });
+        }
+        stage.push(place, frame, effects, done);
         self.work.notify_one();
         Ok(ticket)
+    }
+
+    /// One frame holds a batch with its dead letters.
+    fn check_frame(&self, name: &TopicPartition, frame: &Frame) -> Result<(), AppendError> {
+        let max = Cursor::max_frame_bytes(self.config.wal_file_bytes);
+        if frame.len() <= max {
+            return Ok(());
+        }
+        Err(AppendError::TooLarge {
+            topic: name.topic.clone(),
+            size: frame.len(),
+            max,
+        })
     }
 
     fn check_fits(&self, name: &TopicPartition, info: &BatchInfo) -> Result<(), AppendError> {
@@ -186,6 +295,50 @@ impl Engine {
             max,
         })
     }
+}
+
+/// Dead letters and where they go.
+struct Letters {
+    partition: TopicPartition,
+    batches: Vec<RecordBatch>,
+}
+
+/// One batch of them at its place.
+struct Letter {
+    view: Arc<PartitionView>,
+    batch: RecordBatch,
+    info: BatchInfo,
+}
+
+/// Gives dead letters their offsets, behind the batch that they come from. Nothing of the stage changes yet.
+fn stage_letters(
+    stage: &mut Stage,
+    frame: &mut Frame,
+    letters: Option<Letters>,
+    now: Timestamp,
+) -> Result<Vec<Letter>, AppendError> {
+    let Some(Letters { partition, batches }) = letters else {
+        return Ok(Vec::new());
+    };
+    let (view, state) = stage.partition(&partition)?;
+    check_online(view)?;
+    let (view, mut next_offset) = (view.clone(), state.next_offset);
+    let config = &stage.topics[&partition.topic].entry.topic.config;
+    let is_stamped = config.timestamp_type == TimestampType::LogAppendTime;
+    let mut staged = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let batch = if is_stamped { batch.set_log_append_time(now) } else { batch };
+        let batch = batch.assign(Offset(next_offset), LEADER_EPOCH);
+        let info = BatchInfo::of(&batch)?;
+        next_offset = info.next_offset();
+        frame.batch(view.id, batch.bytes().clone());
+        staged.push(Letter {
+            view: view.clone(),
+            batch,
+            info,
+        });
+    }
+    Ok(staged)
 }
 
 /// What a stranger may not claim of a batch.

@@ -4,14 +4,14 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
 use bytes::Bytes;
 use millstream_types::{Clock, TopicName, TopicPartition};
-use rand::rngs::SmallRng;
+use rand::{Rng, rngs::SmallRng};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -22,6 +22,7 @@ use crate::{
     disk::Disk,
     error::{UnknownPartition, WriteError},
     partition::PartitionView,
+    record_check::RecordCheck,
     sealer::{Bell, Sealer},
     segment::SegmentFiles,
     stage::{Stage, TopicEntry},
@@ -59,6 +60,8 @@ pub(crate) struct Engine {
     pub(crate) next_generation: AtomicU32,
     pub(crate) segments: SegmentFiles,
     pub(crate) counters: Counters,
+    /// What holds records of topics that ask for it against schemas; set once, when there is one.
+    pub(crate) record_check: OnceLock<Arc<dyn RecordCheck>>,
     /// Topic ids come from here.
     pub(crate) random: Mutex<SmallRng>,
     /// What topics take where they have no value of their own. Written with the stage locked.
@@ -94,6 +97,7 @@ impl Engine {
             cleaner_bell: Bell::default(),
             next_generation: AtomicU32::new(found.sealer.state.last_generation() + 1),
             counters: Counters::default(),
+            record_check: OnceLock::new(),
             sealing: Mutex::new(()),
             topic_defaults: Mutex::default(),
             sealing_fails: AtomicBool::new(false),
@@ -113,6 +117,10 @@ impl Engine {
             keyed: RwLock::new(found.keyed),
             config,
         }
+    }
+
+    pub(crate) fn new_id(&self) -> Uuid {
+        uuid::Builder::from_random_bytes(lock(&self.random).random()).into_uuid()
     }
 
     pub(crate) fn stage(&self) -> MutexGuard<'_, Stage> {

@@ -40,6 +40,7 @@ mod error;
 mod partition;
 mod producer_state;
 mod read;
+mod record_check;
 mod record_errors;
 mod recover;
 mod retention;
@@ -70,6 +71,9 @@ pub use millstream_protocol::batch::Outcome;
 pub use partition::Watermarks;
 pub use producer_state::{AbortedTxn, ProducerDescription};
 pub use read::{Isolation, Read};
+pub use record_check::{
+    CheckDepth, DEAD_LETTER_SUFFIX, OnInvalid, RecordCheck, RecordChecks, SchemaCheck, SubjectStrategy,
+};
 pub use record_errors::{MAX_RECORD_ERRORS, RecordError};
 pub use stats::{Histogram, SYNC_BUCKETS_MICROS, StorageStats};
 pub use storage::{Recovery, Storage};

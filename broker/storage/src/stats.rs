@@ -41,6 +41,8 @@ pub struct StorageStats {
     pub read_from_wal_batches: u64,
     pub read_from_segment_batches: u64,
     pub recompressed_batches: u64,
+    /// Records that became dead letters because their topic does not take them.
+    pub dead_letters: u64,
     /// Rounds of compaction, and how many bytes went in and came out.
     pub compactions: u64,
     pub compacted_bytes_before: u64,
@@ -76,6 +78,7 @@ pub(crate) struct Counters {
     pub(crate) read_from_wal: Counter,
     pub(crate) read_from_segment: Counter,
     pub(crate) recompressed_batches: Counter,
+    pub(crate) dead_letters: Counter,
     pub(crate) compactions: Counter,
     pub(crate) compacted_bytes_before: Counter,
     pub(crate) compacted_bytes_after: Counter,
@@ -135,6 +138,7 @@ impl Engine {
             read_from_wal_batches: counters.read_from_wal.get(),
             read_from_segment_batches: counters.read_from_segment.get(),
             recompressed_batches: counters.recompressed_batches.get(),
+            dead_letters: counters.dead_letters.get(),
             compactions: counters.compactions.get(),
             compacted_bytes_before: counters.compacted_bytes_before.get(),
             compacted_bytes_after: counters.compacted_bytes_after.get(),

@@ -11,13 +11,12 @@ use std::{
 
 use bytes::Bytes;
 use millstream_types::{Clock, Offset, Producer, Timestamp, TopicName, TopicPartition};
-use rand::Rng;
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
     AppendOrigin, Appended, AtomicGroup, Changes, Isolation, LEADER_EPOCH, NewTopicSpec, ProducerDescription,
-    Read, Space, StateKey, StorageConfig, StorageStats, Ticket, Topic, Watermarks,
+    Read, RecordCheck, Space, StateKey, StorageConfig, StorageStats, Ticket, Topic, Watermarks,
     config::Drive,
     disk::{Disk, DiskLock},
     engine::{Engine, lock},
@@ -103,7 +102,13 @@ impl Storage {
 
     /// A random id for anything; a simulation gets the same ones again for the same [`StorageConfig::seed`].
     pub fn new_id(&self) -> Uuid {
-        uuid::Builder::from_random_bytes(lock(&self.engine().random).random()).into_uuid()
+        self.engine().new_id()
+    }
+
+    /// Gives topics that ask for it what their records are held against. The first one stays; until there is one, such
+    /// topics take no records.
+    pub fn check_records_with(&self, check: Arc<dyn RecordCheck>) {
+        let _ = self.engine().record_check.set(check);
     }
 
     pub fn create_topic(&self, spec: NewTopicSpec) -> Result<Ticket<Arc<Topic>>, TopicError> {

@@ -7,7 +7,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use millstream_protocol::batch::Compression;
 
-use crate::error::InvalidConfig;
+use crate::{
+    error::InvalidConfig,
+    record_check::{CheckDepth, OnInvalid, RecordChecks, SchemaCheck, SubjectStrategy},
+};
 
 /// A topic's settings: those that were set, over the broker's defaults, over Kafka's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub struct TopicConfig {
     pub delete_retention_ms: i64,
     /// What batches are compressed with in the log, and its level; `None` leaves them as they came.
     pub compression: Option<(Compression, Option<i32>)>,
+    /// What records are held against; `None` takes them as they come.
+    pub checks: Option<Arc<RecordChecks>>,
 }
 
 /// Whose timestamps the records carry.
@@ -65,7 +70,16 @@ use Kind::{Bool, Int, IntOr, OneOf, Ratio, SomeOf, Text};
 const MAX: i64 = i64::MAX;
 const MAX_INT: i64 = i32::MAX as i64;
 
-/// Kafka 4's topic configuration, sorted by name.
+/// The classes that name a subject for Java's serializers, which other clients know by the same names.
+const STRATEGIES: &[&str] = &[
+    TOPIC_STRATEGY,
+    "io.confluent.kafka.serializers.subject.RecordNameStrategy",
+    "io.confluent.kafka.serializers.subject.TopicRecordNameStrategy",
+];
+const TOPIC_STRATEGY: &str = "io.confluent.kafka.serializers.subject.TopicNameStrategy";
+const DEPTHS: &[&str] = &["none", "id", "body"];
+
+/// Kafka 4's topic configuration, that of Confluent about schemas, and what only this broker has; sorted by name.
 const KEYS: &[(&str, &str, Kind)] = &[
     ("cleanup.policy", "delete", SomeOf(&["compact", "delete"])),
     ("compression.gzip.level", "-1", IntOr(-1, 1, 9)),
@@ -76,6 +90,10 @@ const KEYS: &[(&str, &str, Kind)] = &[
         OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
     ),
     ("compression.zstd.level", "3", Int(-131_072, 22)),
+    ("confluent.key.schema.validation", "false", Bool),
+    ("confluent.key.subject.name.strategy", TOPIC_STRATEGY, OneOf(STRATEGIES)),
+    ("confluent.value.schema.validation", "false", Bool),
+    ("confluent.value.subject.name.strategy", TOPIC_STRATEGY, OneOf(STRATEGIES)),
     ("delete.retention.ms", "86400000", Int(0, MAX)),
     ("file.delete.delay.ms", "60000", Int(0, MAX)),
     ("flush.messages", "9223372036854775807", Int(1, MAX)),
@@ -98,6 +116,9 @@ const KEYS: &[(&str, &str, Kind)] = &[
         "CreateTime",
         OneOf(&["CreateTime", "LogAppendTime"]),
     ),
+    ("millstream.key.schema.validation", "none", OneOf(DEPTHS)),
+    ("millstream.schema.on.invalid", "reject", OneOf(&["reject", "dlq"])),
+    ("millstream.value.schema.validation", "none", OneOf(DEPTHS)),
     ("min.cleanable.dirty.ratio", "0.5", Ratio),
     ("min.compaction.lag.ms", "0", Int(0, MAX)),
     ("min.insync.replicas", "1", Int(1, MAX_INT)),
@@ -166,6 +187,7 @@ impl TopicConfig {
             max_compaction_lag_ms: number("max.compaction.lag.ms"),
             delete_retention_ms: number("delete.retention.ms"),
             compression: compression(lookup("compression.type"), number),
+            checks: checks(lookup),
             set,
             defaults,
         }
@@ -241,6 +263,45 @@ fn compression(name: &str, number: impl Fn(&'static str) -> i64) -> Option<(Comp
     }
 }
 
+/// Confluent's key asks for the schema's id, ours says how deep to look.
+fn checks<'a>(lookup: impl Fn(&'static str) -> &'a str) -> Option<Arc<RecordChecks>> {
+    let check = |ours, theirs, strategy| {
+        let depth = match (lookup(ours), lookup(theirs)) {
+            ("body", _) => CheckDepth::Body,
+            ("id", _) | (_, "true") => CheckDepth::Id,
+            _ => return None,
+        };
+        let strategy = match lookup(strategy) {
+            TOPIC_STRATEGY => SubjectStrategy::Topic,
+            name if name.ends_with(".TopicRecordNameStrategy") => SubjectStrategy::TopicRecord,
+            _ => SubjectStrategy::Record,
+        };
+        Some(SchemaCheck { depth, strategy })
+    };
+    let key = check(
+        "millstream.key.schema.validation",
+        "confluent.key.schema.validation",
+        "confluent.key.subject.name.strategy",
+    );
+    let value = check(
+        "millstream.value.schema.validation",
+        "confluent.value.schema.validation",
+        "confluent.value.subject.name.strategy",
+    );
+    let on_invalid = match lookup("millstream.schema.on.invalid") {
+        "dlq" => OnInvalid::DeadLetter,
+        _ => OnInvalid::Reject,
+    };
+    let is_asked = key.is_some() || value.is_some();
+    is_asked.then(|| {
+        Arc::new(RecordChecks {
+            key,
+            value,
+            on_invalid,
+        })
+    })
+}
+
 impl Kind {
     /// What is wrong with a value, if anything.
     fn refuses(&self, value: &str) -> Option<String> {
@@ -297,6 +358,31 @@ mod tests {
     }
 
     #[test]
+    fn checks_of_schemas_have_confluents_names_and_ours() {
+        assert_eq!(parse(&[]).unwrap().checks, None);
+        let strategies = [("Topic", SubjectStrategy::Topic), ("Record", SubjectStrategy::Record)];
+        for (name, strategy) in strategies {
+            let class = format!("io.confluent.kafka.serializers.subject.{name}NameStrategy");
+            let config = parse(&[
+                ("confluent.value.schema.validation", "true"),
+                ("confluent.value.subject.name.strategy", &class),
+            ]);
+            let depth = CheckDepth::Id;
+            let value = Some(SchemaCheck { depth, strategy });
+            let checks = config.unwrap().checks.unwrap();
+            assert_eq!((checks.key, checks.value), (None, value));
+            assert_eq!(checks.on_invalid, OnInvalid::Reject);
+        }
+        let config = parse(&[
+            ("millstream.key.schema.validation", "body"),
+            ("millstream.schema.on.invalid", "dlq"),
+        ]);
+        let checks = config.unwrap().checks.unwrap();
+        assert_eq!(checks.key.unwrap().depth, CheckDepth::Body);
+        assert_eq!(checks.on_invalid, OnInvalid::DeadLetter);
+    }
+
+    #[test]
     fn every_default_is_a_valid_value() {
         let all = TopicConfig::defaults()
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
@@ -317,6 +403,8 @@ mod tests {
             ("min.cleanable.dirty.ratio", "1.1"),
             ("compression.type", "none"),
             ("compression.gzip.level", "0"),
+            ("confluent.value.subject.name.strategy", "TopicNameStrategy"),
+            ("millstream.value.schema.validation", "true"),
         ] {
             assert_eq!(parse(&[(key, value)]).unwrap_err().key, key, "{key}={value}");
         }

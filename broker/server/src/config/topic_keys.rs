@@ -97,6 +97,30 @@ pub(crate) const TOPIC_KEYS: &[TopicKey] = &[
         "The level of zstd where batches are recompressed to it.",
     ),
     key(
+        "confluent.key.schema.validation",
+        Boolean,
+        &[],
+        "Whether keys must name a schema that is registered under their subject.",
+    ),
+    key(
+        "confluent.key.subject.name.strategy",
+        String,
+        &[],
+        "Which subject the schemas of keys are registered under: by topic, by record, or by both.",
+    ),
+    key(
+        "confluent.value.schema.validation",
+        Boolean,
+        &[],
+        "Whether values must name a schema that is registered under their subject.",
+    ),
+    key(
+        "confluent.value.subject.name.strategy",
+        String,
+        &[],
+        "Which subject the schemas of values are registered under: by topic, by record, or by both.",
+    ),
+    key(
         "delete.retention.ms",
         Long,
         &[same("log.cleaner.delete.retention.ms")],
@@ -182,6 +206,24 @@ pub(crate) const TOPIC_KEYS: &[TopicKey] = &[
         String,
         &[same("log.message.timestamp.type")],
         "Whose time records carry: the producer's or the broker's.",
+    ),
+    key(
+        "millstream.key.schema.validation",
+        String,
+        &[],
+        "How keys are held against their schemas: not (none), by their id (id), or byte by byte (body).",
+    ),
+    key(
+        "millstream.schema.on.invalid",
+        String,
+        &[],
+        "What happens to a record that is not as its schema says: its batch is refused (reject), or it becomes a dead letter and the rest is kept (dlq).",
+    ),
+    key(
+        "millstream.value.schema.validation",
+        String,
+        &[],
+        "How values are held against their schemas: not (none), by their id (id), or byte by byte (body).",
     ),
     key(
         "min.cleanable.dirty.ratio",

@@ -56,6 +56,7 @@ pub(crate) mod name {
     pub(crate) const WRITTEN_BYTES: &str = "millstream_storage_written_bytes";
     pub(crate) const READ_BATCHES: &str = "millstream_storage_read_batches";
     pub(crate) const RECOMPRESSED: &str = "millstream_storage_recompressed_batches";
+    pub(crate) const DEAD_LETTERS: &str = "millstream_storage_dead_letter_records";
     pub(crate) const COMPACTIONS: &str = "millstream_storage_compactions";
     pub(crate) const COMPACTION_READ: &str = "millstream_storage_compaction_read_bytes";
     pub(crate) const COMPACTION_WRITTEN: &str = "millstream_storage_compaction_written_bytes";

@@ -52,6 +52,11 @@ fn written(stats: &StorageStats, page: &mut Page<'_>) -> Result<(), Error> {
             "Batches that were compressed anew because their topic asks for it",
             stats.recompressed_batches,
         ),
+        (
+            name::DEAD_LETTERS,
+            "Records that became dead letters because their topic does not take them",
+            stats.dead_letters,
+        ),
     ];
     for (name, help, value) in counters {
         page.counter(name, help, value)?;
