@@ -20,6 +20,8 @@ use millstream_client::Log;
 use millstream_types::Clock;
 use tokio_util::sync::CancellationToken;
 
+use crate::schemas::checks::LogSchemas;
+
 /// Where the address of the open Kafka port is noted.
 const ADDRESS_FILE: &str = "kafka.address";
 
@@ -27,6 +29,7 @@ const ADDRESS_FILE: &str = "kafka.address";
 pub(crate) struct Host {
     dir: PathBuf,
     broker: Arc<Broker>,
+    schemas: LogSchemas,
     loggers: Option<Arc<dyn Loggers>>,
 }
 
@@ -50,7 +53,13 @@ pub(crate) struct Port {
 
 impl Host {
     pub(crate) async fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, NotOpened> {
-        Self::open_with(BrokerSettings::default(), dir, clock).await
+        let host = Self::open_with(BrokerSettings::default(), dir, clock).await?;
+        // Nobody here tries again until it is open.
+        let topics = host.broker.storage().topics();
+        if topics.iter().any(|topic| topic.config.checks.is_some()) {
+            host.schemas.opened().await;
+        }
+        Ok(host)
     }
 
     pub(crate) async fn open_with(
@@ -62,7 +71,7 @@ impl Host {
             settings,
             ..BrokerConfig::in_dir(dir)
         };
-        let opening = Broker::open(config, clock).await;
+        let opening = Broker::open(config, clock.clone()).await;
         let broker = opening.map_err(|error| match error {
             OpenError::Storage(StorageError::Locked { .. }) => NotOpened::Held {
                 address: fs::read_to_string(dir.join(ADDRESS_FILE)).ok(),
@@ -83,9 +92,12 @@ impl Host {
         );
         // A note of a process that was killed.
         let _ = fs::remove_file(dir.join(ADDRESS_FILE));
+        let schemas = LogSchemas::of(&broker, clock);
+        broker.check_schemas_with(Arc::new(schemas.clone()));
         Ok(Self {
             dir: dir.to_owned(),
             broker,
+            schemas,
             loggers: None,
         })
     }
@@ -99,6 +111,11 @@ impl Host {
     /// Tells scrapers and probes of this broker.
     pub(crate) fn show_on(&self, port: &MonitorPort) {
         port.started(self.broker.clone());
+    }
+
+    /// What records are held against, where topics ask for it.
+    pub(crate) fn schemas(&self) -> &LogSchemas {
+        &self.schemas
     }
 
     pub(crate) fn log(&self) -> Arc<dyn Log> {
@@ -141,6 +158,7 @@ impl Host {
 
     /// Makes all durable and lets go of the directory.
     pub(crate) async fn close(self) {
+        self.schemas.close().await;
         self.broker.close().await;
     }
 }

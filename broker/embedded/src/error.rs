@@ -32,6 +32,9 @@ impl Translate<'_> {
             AppendError::TooLarge { topic, size, max } => LogError::TooLarge { topic, size, max },
             AppendError::Producer(error) => producer_error(&error, producer),
             AppendError::Write(error) => write(error),
+            AppendError::NotJudged { .. } => LogError::Unavailable {
+                message: error.to_string(),
+            },
             AppendError::Corrupt { .. }
             | AppendError::Invalid { .. }
             | AppendError::InvalidRecords { .. }

@@ -39,7 +39,7 @@ use millstream_types::{Clock, TopicName};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::{BrokerSettings, InvalidSettings, metrics::Metrics};
+use crate::{BrokerSettings, InvalidSettings, SchemaSource, metrics::Metrics, schemas::SchemaRecords};
 
 pub use groups::{JoinError, Joined};
 pub use records::ProduceError;
@@ -164,6 +164,12 @@ impl Broker {
     /// [`Self::produce`], [`Self::delete_topic`], [`Self::create_partitions`].
     pub fn storage(&self) -> &Storage {
         &self.storage
+    }
+
+    /// Holds records of topics that ask for it against these schemas. The first registry stays; until there is one, such
+    /// topics take no records.
+    pub fn check_schemas_with(&self, source: Arc<dyn SchemaSource>) {
+        self.storage.check_records_with(Arc::new(SchemaRecords::new(source)));
     }
 
     pub fn clock(&self) -> &Arc<dyn Clock> {

@@ -13,6 +13,7 @@ mod loopback;
 mod metrics;
 mod net;
 mod quotas;
+mod schemas;
 
 pub use broker::{
     AlterSettingsError, Broker, BrokerConfig, CommitOffsetsError, GroupOffsets, InitError, JoinError, Joined,
@@ -31,4 +32,5 @@ pub use millstream_broker_coordinator::{
     InitProducerError, InvalidTimeout, MAX_TRANSACTION_TIMEOUT_MS, MemberDescription, MemberId, MemberShare,
     MetadataTooLarge, TransactionError, TransactionState, TransactionVersion, UnknownMember,
 };
+pub use schemas::SchemaSource;
 pub use net::{ListenError, ListenerConfig, ServerConfig, ServerHandle, serve};

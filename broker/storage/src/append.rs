@@ -93,8 +93,9 @@ impl Engine {
         checks: &RecordChecks,
         batch: RecordBatch,
     ) -> Result<(RecordBatch, Option<Letters>), AppendError> {
-        let check = self.record_check.get().ok_or_else(|| AppendError::Invalid {
-            reason: format!("'{}' asks for schemas, and this broker has no registry", partition.topic),
+        let check = self.record_check.get().ok_or_else(|| AppendError::NotJudged {
+            topic: partition.topic.clone(),
+            reason: "this broker has no registry".into(),
         })?;
         let errors = check.check(&partition.topic, checks, &batch)?;
         if errors.is_empty() {
@@ -120,14 +121,12 @@ impl Engine {
             },
             None,
         )?;
-        self.counters.dead_letters.add(errors.len() as u64);
-        Ok((
-            kept,
-            Some(Letters {
-                partition: to,
-                batches,
-            }),
-        ))
+        let letters = Letters {
+            partition: to,
+            batches,
+            records: errors.len() as u64,
+        };
+        Ok((kept, Some(letters)))
     }
 
     /// Where bad records go, and how large a batch may be there. The topic is made if there is none.
@@ -233,6 +232,7 @@ impl Engine {
         let info = BatchInfo::of(&batch)?;
         let mut frame = Frame::new();
         frame.batch(view.id, batch.bytes().clone());
+        let lost = letters.as_ref().map_or(0, |letters| letters.records);
         let letters = stage_letters(&mut stage, &mut frame, letters, now)?;
         self.check_frame(name, &frame)?;
         let place = stage.reserve(&self.pool, &*self.disk, frame.len(), now)?;
@@ -259,6 +259,7 @@ impl Engine {
             });
         }
         stage.push(place, frame, effects, done);
+        self.counters.dead_letters.add(lost);
         self.work.notify_one();
         Ok(ticket)
     }
@@ -301,6 +302,7 @@ impl Engine {
 struct Letters {
     partition: TopicPartition,
     batches: Vec<RecordBatch>,
+    records: u64,
 }
 
 /// One batch of them at its place.
@@ -317,7 +319,7 @@ fn stage_letters(
     letters: Option<Letters>,
     now: Timestamp,
 ) -> Result<Vec<Letter>, AppendError> {
-    let Some(Letters { partition, batches }) = letters else {
+    let Some(Letters { partition, batches, .. }) = letters else {
         return Ok(Vec::new());
     };
     let (view, state) = stage.partition(&partition)?;

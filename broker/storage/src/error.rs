@@ -124,6 +124,9 @@ pub enum AppendError {
     /// The same, and for at least one of them it is the time.
     #[error("records are of a time that is not accepted: {}", summary(records))]
     InvalidTimestamps { records: Vec<RecordError> },
+    /// Whether they are cannot be told now, but later.
+    #[error("records of '{topic}' cannot be judged now: {reason}")]
+    NotJudged { topic: TopicName, reason: String },
     #[error(transparent)]
     Producer(#[from] ProducerError),
     #[error(transparent)]

@@ -9,7 +9,7 @@
 //! Invariants
 //! - Acknowledged means durable: a ticket resolves, and a high watermark moves, only after the fsync.
 //! - The order of calls is the order of offsets is the order on disk; offsets never change, and have no gaps but those
-//!   that compaction leaves.
+//!   that compaction leaves, or records that became dead letters.
 //! - An atomic group is in the log as a whole or not at all.
 //! - After a failed write or fsync nothing is acknowledged any more, until a restart has read the disk again.
 //! - Recovery reads the checkpoint and the files that are not sealed, however much data there is.

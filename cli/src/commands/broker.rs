@@ -68,13 +68,6 @@ impl Serve {
         let monitor = self.metrics.open(&context.talk).await?;
         let host = Host::open_with(settings, &self.data_dir, context.clock.clone()).await?;
         let host = host.with_loggers(context.loggers.clone());
-        let port = match host.listen(None).await {
-            Ok(port) => port,
-            Err(error) => {
-                host.close().await;
-                return Err(error);
-            }
-        };
         let clock = context.clock.clone();
         let registry = self
             .registry
@@ -83,7 +76,17 @@ impl Serve {
         let registry = match registry {
             Ok(registry) => registry,
             Err(error) => {
-                port.close().await;
+                host.close().await;
+                return Err(error);
+            }
+        };
+        if let Some(registry) = registry.registry() {
+            host.schemas().look_into(registry.clone());
+        }
+        let port = match host.listen(None).await {
+            Ok(port) => port,
+            Err(error) => {
+                registry.close().await;
                 host.close().await;
                 return Err(error);
             }

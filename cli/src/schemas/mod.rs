@@ -1,12 +1,14 @@
 //! Schema registries: one of our own on a port, and any over HTTP.
 //!
 //! - [`port`]: the port of a registry on the log of this process;
+//! - [`checks`]: the same, for the broker that holds records against its schemas;
 //! - [`at`]: which registry a command asks;
 //! - [`client`]: asking it;
 //! - [`local`]: schemas in files, and the comparison that needs no registry;
 //! - [`diff`]: what has changed between two schemas.
 
 pub(crate) mod at;
+pub(crate) mod checks;
 pub(crate) mod client;
 pub(crate) mod diff;
 pub(crate) mod local;

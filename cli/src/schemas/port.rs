@@ -100,6 +100,10 @@ async fn open(log: Arc<dyn Log>, dir: &Path, clock: Arc<dyn Clock>, address: &st
 }
 
 impl SchemaPort {
+    pub(crate) fn registry(&self) -> Option<&Registry> {
+        self.0.as_ref().map(|open| &open.registry)
+    }
+
     /// Answers what was asked, then closes all connections.
     pub(crate) async fn close(self) {
         if let Some(Open { registry, port, note }) = self.0 {

@@ -11,6 +11,7 @@ mod monitoring;
 mod offsets;
 mod pipelines;
 mod registry;
+mod schema_checks;
 mod stop;
 mod support;
 mod topics;

@@ -1,9 +1,13 @@
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{
+    Arc, PoisonError, RwLock,
+    atomic::{AtomicI64, Ordering},
+};
 
 use millstream_client::Log;
 use millstream_schema_registry_core::{
     Against, Decision, QualifiedSubject, Refusal, Registered, Schemas, State, model::SchemaRequest,
 };
+use millstream_types::Offset;
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +27,7 @@ pub struct Registry {
 
 struct Shared {
     state: Arc<RwLock<State>>,
+    position: Arc<AtomicI64>,
     schemas: Arc<Schemas>,
     inbox: mpsc::Sender<Box<dyn Wish>>,
     stop: CancellationToken,
@@ -34,12 +39,14 @@ impl Registry {
     pub async fn open(log: Arc<dyn Log>, settings: RegistrySettings) -> Result<Self, OpenError> {
         let state = Arc::new(RwLock::new(State::default()));
         let topic = SchemasTopic::new(Store { log, settings });
-        let owner = Owner::open(topic, state.clone()).await?;
+        let position = Arc::new(AtomicI64::new(0));
+        let owner = Owner::open(topic, state.clone(), position.clone()).await?;
         let (inbox, wishes) = mpsc::channel(INBOX);
         let stop = CancellationToken::new();
         let owner = tokio::spawn(owner.run(wishes, stop.clone()));
         let shared = Shared {
             state,
+            position,
             schemas: Arc::default(),
             inbox,
             stop,
@@ -48,6 +55,11 @@ impl Registry {
         Ok(Self {
             shared: Arc::new(shared),
         })
+    }
+
+    /// Everything in the topic before this offset is in the state, or in a newer one.
+    pub fn position(&self) -> Offset {
+        Offset(self.shared.position.load(Ordering::Acquire))
     }
 
     /// Looks at the state. Whoever looks long makes writers wait.

@@ -54,6 +54,8 @@ impl ToKafka for AppendError {
             Self::Invalid { .. } | Self::InvalidRecords { .. } => ErrorCode::InvalidRecord,
             Self::TooLarge { .. } => ErrorCode::MessageTooLarge,
             Self::InvalidTimestamps { .. } => ErrorCode::InvalidTimestamp,
+            // The one by which every client knows that nothing was written, and tries again.
+            Self::NotJudged { .. } => ErrorCode::NotEnoughReplicas,
             Self::Producer(error) => error.code(),
             Self::Write(error) => error.code(),
         }
@@ -67,6 +69,7 @@ impl ToKafka for AppendError {
             | Self::Corrupt { .. }
             | Self::Invalid { .. }
             | Self::TooLarge { .. }
+            | Self::NotJudged { .. }
             | Self::Producer(_)
             | Self::Write(_) => &[],
         }

@@ -15,6 +15,7 @@ mod offsets_by_id;
 mod quotas;
 mod record_errors;
 mod records;
+mod schemas;
 mod topics;
 mod transactions;
 mod vectors;

@@ -103,7 +103,7 @@ fn what_a_topic_asks_for_must_be_there() {
     bench.create("t", 1, &[("confluent.key.schema.validation", "true")]);
     let refused = bench.append(&partition("t", 0), batch(&["any"], None, Compression::None));
     assert!(
-        matches!(&refused, Err(AppendError::Invalid { reason }) if reason.contains("no registry")),
+        matches!(&refused, Err(AppendError::NotJudged { reason, .. }) if reason.contains("no registry")),
         "{refused:?}"
     );
 }

@@ -1,5 +1,8 @@
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -32,6 +35,8 @@ pub(crate) struct Owner {
     state: Arc<RwLock<State>>,
     /// The offset after the last record that the state has; `None` without a topic.
     position: Option<Offset>,
+    /// The same, for others to see.
+    shown: Arc<AtomicI64>,
     /// Writes of ours whose fate is not known, because the log did not answer.
     in_doubt: Vec<u64>,
 }
@@ -45,11 +50,16 @@ enum Fate {
 
 impl Owner {
     /// Reads all there is.
-    pub(crate) async fn open(topic: SchemasTopic, state: Arc<RwLock<State>>) -> Result<Self, OpenError> {
+    pub(crate) async fn open(
+        topic: SchemasTopic,
+        state: Arc<RwLock<State>>,
+        shown: Arc<AtomicI64>,
+    ) -> Result<Self, OpenError> {
         let mut owner = Self {
             topic: Arc::new(topic),
             state,
             position: None,
+            shown,
             in_doubt: Vec::new(),
         };
         let exists = owner.topic.exists().await?;
@@ -86,7 +96,7 @@ impl Owner {
         }
         let (subjects, schemas) = (state.subject_count(), state.schema_count());
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
-        self.position = Some(position);
+        self.is_at(Some(position));
         tracing::info!(
             topic = %self.topic.store().settings.topic,
             offsets = position - start,
@@ -296,8 +306,14 @@ impl Owner {
     /// The topic is gone, and with it all that it said.
     fn forget(&mut self) {
         tracing::warn!("the topic of schemas was deleted or cut: starting anew with what it has");
+        self.is_at(None);
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = State::default();
-        self.position = None;
+    }
+
+    /// Said after the state has what lies before it.
+    fn is_at(&mut self, position: Option<Offset>) {
+        self.position = position;
+        self.shown.store(position.unwrap_or_default().0, Ordering::Release);
     }
 
     /// Applies the records that the state does not have yet.
@@ -320,7 +336,7 @@ impl Owner {
             }
         }
         drop(state);
-        self.position = Some(next_offset);
+        self.is_at(Some(next_offset));
         fate
     }
 }
