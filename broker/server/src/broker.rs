@@ -169,7 +169,8 @@ impl Broker {
     /// Holds records of topics that ask for it against these schemas. The first registry stays; until there is one, such
     /// topics take no records.
     pub fn check_schemas_with(&self, source: Arc<dyn SchemaSource>) {
-        self.storage.check_records_with(Arc::new(SchemaRecords::new(source)));
+        self.storage
+            .check_records_with(Arc::new(SchemaRecords::new(source)));
     }
 
     pub fn clock(&self) -> &Arc<dyn Clock> {

@@ -32,5 +32,5 @@ pub use millstream_broker_coordinator::{
     InitProducerError, InvalidTimeout, MAX_TRANSACTION_TIMEOUT_MS, MemberDescription, MemberId, MemberShare,
     MetadataTooLarge, TransactionError, TransactionState, TransactionVersion, UnknownMember,
 };
-pub use schemas::SchemaSource;
 pub use net::{ListenError, ListenerConfig, ServerConfig, ServerHandle, serve};
+pub use schemas::SchemaSource;

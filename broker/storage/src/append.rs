@@ -319,7 +319,10 @@ fn stage_letters(
     letters: Option<Letters>,
     now: Timestamp,
 ) -> Result<Vec<Letter>, AppendError> {
-    let Some(Letters { partition, batches, .. }) = letters else {
+    let Some(Letters {
+        partition, batches, ..
+    }) = letters
+    else {
         return Ok(Vec::new());
     };
     let (view, state) = stage.partition(&partition)?;
@@ -329,7 +332,11 @@ fn stage_letters(
     let is_stamped = config.timestamp_type == TimestampType::LogAppendTime;
     let mut staged = Vec::with_capacity(batches.len());
     for batch in batches {
-        let batch = if is_stamped { batch.set_log_append_time(now) } else { batch };
+        let batch = if is_stamped {
+            batch.set_log_append_time(now)
+        } else {
+            batch
+        };
         let batch = batch.assign(Offset(next_offset), LEADER_EPOCH);
         let info = BatchInfo::of(&batch)?;
         next_offset = info.next_offset();

@@ -91,9 +91,17 @@ const KEYS: &[(&str, &str, Kind)] = &[
     ),
     ("compression.zstd.level", "3", Int(-131_072, 22)),
     ("confluent.key.schema.validation", "false", Bool),
-    ("confluent.key.subject.name.strategy", TOPIC_STRATEGY, OneOf(STRATEGIES)),
+    (
+        "confluent.key.subject.name.strategy",
+        TOPIC_STRATEGY,
+        OneOf(STRATEGIES),
+    ),
     ("confluent.value.schema.validation", "false", Bool),
-    ("confluent.value.subject.name.strategy", TOPIC_STRATEGY, OneOf(STRATEGIES)),
+    (
+        "confluent.value.subject.name.strategy",
+        TOPIC_STRATEGY,
+        OneOf(STRATEGIES),
+    ),
     ("delete.retention.ms", "86400000", Int(0, MAX)),
     ("file.delete.delay.ms", "60000", Int(0, MAX)),
     ("flush.messages", "9223372036854775807", Int(1, MAX)),
@@ -117,7 +125,11 @@ const KEYS: &[(&str, &str, Kind)] = &[
         OneOf(&["CreateTime", "LogAppendTime"]),
     ),
     ("millstream.key.schema.validation", "none", OneOf(DEPTHS)),
-    ("millstream.schema.on.invalid", "reject", OneOf(&["reject", "dlq"])),
+    (
+        "millstream.schema.on.invalid",
+        "reject",
+        OneOf(&["reject", "dlq"]),
+    ),
     ("millstream.value.schema.validation", "none", OneOf(DEPTHS)),
     ("min.cleanable.dirty.ratio", "0.5", Ratio),
     ("min.compaction.lag.ms", "0", Int(0, MAX)),
@@ -360,7 +372,10 @@ mod tests {
     #[test]
     fn checks_of_schemas_have_confluents_names_and_ours() {
         assert_eq!(parse(&[]).unwrap().checks, None);
-        let strategies = [("Topic", SubjectStrategy::Topic), ("Record", SubjectStrategy::Record)];
+        let strategies = [
+            ("Topic", SubjectStrategy::Topic),
+            ("Record", SubjectStrategy::Record),
+        ];
         for (name, strategy) in strategies {
             let class = format!("io.confluent.kafka.serializers.subject.{name}NameStrategy");
             let config = parse(&[

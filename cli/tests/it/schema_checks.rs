@@ -12,7 +12,10 @@ const SERVE: &str = "broker serve --data-dir data --listen 127.0.0.1:0 --registr
 const AT: &str = "--data-dir data";
 
 async fn count(place: &Workplace, topic: &str) -> usize {
-    place.json_lines(&format!("topic consume {topic} {AT}")).await.len()
+    place
+        .json_lines(&format!("topic consume {topic} {AT}"))
+        .await
+        .len()
 }
 
 /// Whether the broker runs or not: whoever opens the directory holds records against its schemas.
@@ -28,7 +31,9 @@ async fn a_topic_takes_what_its_schemas_say() {
     let unknown = place.run_with(&produce, GOOD).await;
     unknown.assert_fails(1, &["record 0: its value: there is no schema 1"]);
     place
-        .ok(&format!("registry register order.avsc --subject orders-value {AT}"))
+        .ok(&format!(
+            "registry register order.avsc --subject orders-value {AT}"
+        ))
         .await;
     place.ok_with(&produce, GOOD).await;
     for (bad, reason) in [
@@ -91,7 +96,9 @@ async fn schemas_of_a_registry_beside_the_broker_count() {
     .await
     .expect("the registry is read before the deadline");
     place
-        .ok(&format!("registry register order.avsc --subject orders-value --registry {port}"))
+        .ok(&format!(
+            "registry register order.avsc --subject orders-value --registry {port}"
+        ))
         .await;
     timeout(DEADLINE, async {
         loop {

@@ -155,7 +155,10 @@ fn downgrade(group: &ConsumerGroup, departure: Departure, context: &mut Context<
         Departure::Left => true,
         // A static member was started anew with the other protocol: nobody need notice, if nothing is on its way.
         Departure::Replaced { subscription_changed } => {
-            subscription_changed || group.stored_members().any(|(_, member)| !is_settled(group, member))
+            subscription_changed
+                || group
+                    .stored_members()
+                    .any(|(_, member)| !is_settled(group, member))
         }
     };
     classic.begin(rebalances, context);

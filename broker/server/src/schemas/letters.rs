@@ -55,8 +55,6 @@ fn letter(partition: &TopicPartition, mut record: Record, reason: &str) -> Recor
 /// A letter that is too large with its value: the producer is told where the record would be, and has it still.
 fn emptied(mut letter: Record) -> Record {
     let bytes = letter.value.take().map_or(0, |value| value.len());
-    letter
-        .headers
-        .push(Header::new(VALUE_BYTES, bytes.to_string()));
+    letter.headers.push(Header::new(VALUE_BYTES, bytes.to_string()));
     letter
 }

@@ -191,7 +191,10 @@ impl Walk<'_> {
                 SchemaRef::Id(id) => (id, bytes),
                 SchemaRef::Guid(guid) => {
                     let id = self.records.source.id_of(guid);
-                    (id.ok_or_else(|| wrong(&"no schema has the GUID in its header"))?, bytes)
+                    (
+                        id.ok_or_else(|| wrong(&"no schema has the GUID in its header"))?,
+                        bytes,
+                    )
                 }
             },
             None => wire::split(bytes).map_err(|error| wrong(&error))?,
@@ -200,9 +203,11 @@ impl Walk<'_> {
         let compiled = found.map_err(|reason| wrong(&reason))?;
         if check.depth == CheckDepth::Body {
             let validator = compiled.validator.as_ref();
-            let validator = validator
-                .map_err(|reason| wrong(&format_args!("schema {id} cannot be read: {reason}")))?;
-            return validator.validate(data).map_err(|error| wrong(&format_args!("it is not what schema {id} says: {error}")));
+            let validator =
+                validator.map_err(|reason| wrong(&format_args!("schema {id} cannot be read: {reason}")))?;
+            return validator
+                .validate(data)
+                .map_err(|error| wrong(&format_args!("it is not what schema {id} says: {error}")));
         }
         Ok(())
     }

@@ -57,7 +57,9 @@ struct Schemas {
 
 impl Schemas {
     fn new(registered: &[(&str, SchemaId)]) -> Arc<Self> {
-        let registered = registered.iter().map(|(subject, id)| ((*subject).to_owned(), *id));
+        let registered = registered
+            .iter()
+            .map(|(subject, id)| ((*subject).to_owned(), *id));
         Arc::new(Self {
             texts: HashMap::from([(ORDER, ORDER_TEXT), (NUMBER, NUMBER_TEXT), (BROKEN, "{")]),
             registered: Mutex::new(registered.collect()),
@@ -95,7 +97,10 @@ impl SchemaSource for Schemas {
     }
 
     fn is_registered(&self, subject: &str, id: SchemaId) -> bool {
-        self.registered.lock().unwrap().contains(&(subject.to_owned(), id))
+        self.registered
+            .lock()
+            .unwrap()
+            .contains(&(subject.to_owned(), id))
     }
 }
 
@@ -134,7 +139,11 @@ fn refused(answer: &PartitionProduceResponse) -> Vec<(i32, String)> {
     } else {
         ErrorCode::InvalidRecord
     };
-    assert_eq!(ErrorCode::from_code(answer.error_code), Some(expected), "{answer:?}");
+    assert_eq!(
+        ErrorCode::from_code(answer.error_code),
+        Some(expected),
+        "{answer:?}"
+    );
     let errors = answer.record_errors.iter();
     errors
         .map(|error| {
@@ -145,7 +154,9 @@ fn refused(answer: &PartitionProduceResponse) -> Vec<(i32, String)> {
 }
 
 fn told(errors: &[(i32, &str)]) -> Vec<(i32, String)> {
-    let errors = errors.iter().map(|(index, reason)| (*index, (*reason).to_owned()));
+    let errors = errors
+        .iter()
+        .map(|(index, reason)| (*index, (*reason).to_owned()));
     errors.collect()
 }
 
@@ -154,12 +165,15 @@ async fn read(client: &mut Client, topic: &str) -> Vec<Record> {
     let partition = &answer.responses[0].partitions[0];
     assert_eq!(partition.error_code, 0);
     let batches = split(partition.records.clone().unwrap_or_default());
-    batches.flat_map(|batch| batch.unwrap().records().unwrap()).collect()
+    batches
+        .flat_map(|batch| batch.unwrap().records().unwrap())
+        .collect()
 }
 
 #[tokio::test]
 async fn a_value_must_name_a_schema_of_its_subject() {
-    let (_server, mut client, _) = server(&[("t-value", ORDER), ("other-value", NUMBER), ("t-value", BROKEN)]).await;
+    let (_server, mut client, _) =
+        server(&[("t-value", ORDER), ("other-value", NUMBER), ("t-value", BROKEN)]).await;
     client
         .create_topic_with("t", 1, &[("confluent.value.schema.validation", "true")])
         .await;
@@ -186,8 +200,14 @@ async fn a_value_must_name_a_schema_of_its_subject() {
             (1, "its value: unknown magic byte 123"),
             (3, "its value: schema 2 is not registered under subject 't-value'"),
             (4, "its value: there is no schema 99"),
-            (5, "its value: the payload has 0 bytes, too short for a magic byte and a schema id"),
-            (6, "its value: the payload has 4 bytes, too short for a magic byte and a schema id"),
+            (
+                5,
+                "its value: the payload has 0 bytes, too short for a magic byte and a schema id",
+            ),
+            (
+                6,
+                "its value: the payload has 4 bytes, too short for a magic byte and a schema id",
+            ),
             (9, "its value: there is no schema 99"),
         ]);
         assert_eq!(refused(&answer), expected, "{codec}");
@@ -200,7 +220,8 @@ async fn a_value_must_name_a_schema_of_its_subject() {
 
 #[tokio::test]
 async fn a_body_must_be_what_its_schema_says() {
-    let (_server, mut client, _) = server(&[("t-value", ORDER), ("t-value", BROKEN), ("t-key", NUMBER)]).await;
+    let (_server, mut client, _) =
+        server(&[("t-value", ORDER), ("t-value", BROKEN), ("t-key", NUMBER)]).await;
     let configs = [
         ("millstream.value.schema.validation", "body"),
         ("millstream.key.schema.validation", "body"),
@@ -232,14 +253,27 @@ async fn a_body_must_be_what_its_schema_says() {
         let start = "its value: it is not what schema 1 says: ";
         assert!(reason.starts_with(start), "{index}: {reason}");
     }
-    assert!(errors[1].1.contains("buyer"), "the field is named: {}", errors[1].1);
-    assert!(errors[5].1.starts_with("its key: it is not what schema 2 says: "), "{errors:?}");
-    assert!(errors[6].1.starts_with("its value: schema 3 cannot be read: "), "{errors:?}");
+    assert!(
+        errors[1].1.contains("buyer"),
+        "the field is named: {}",
+        errors[1].1
+    );
+    assert!(
+        errors[5].1.starts_with("its key: it is not what schema 2 says: "),
+        "{errors:?}"
+    );
+    assert!(
+        errors[6].1.starts_with("its value: schema 3 cannot be read: "),
+        "{errors:?}"
+    );
 
     let mut builder = BatchBuilder::new(Compression::Gzip);
     builder.push_parts(Timestamp(1_000), Some(&key), Some(&good), &[]);
     builder.push_parts(Timestamp(1_000), Some(&key), None, &[]);
-    assert_eq!(refused(&append(&mut client, "t", builder.build().unwrap()).await), []);
+    assert_eq!(
+        refused(&append(&mut client, "t", builder.build().unwrap()).await),
+        []
+    );
 }
 
 #[tokio::test]
@@ -251,7 +285,11 @@ async fn subjects_are_named_by_topic_by_record_or_by_both() {
         ("both-shop.Order", ORDER),
     ])
     .await;
-    for (topic, strategy) in [("topic", TOPIC_NAME), ("record", RECORD_NAME), ("both", TOPIC_RECORD_NAME)] {
+    for (topic, strategy) in [
+        ("topic", TOPIC_NAME),
+        ("record", RECORD_NAME),
+        ("both", TOPIC_RECORD_NAME),
+    ] {
         let configs = [
             ("confluent.value.schema.validation", "true"),
             ("confluent.value.subject.name.strategy", strategy),
@@ -372,14 +410,20 @@ async fn a_registry_that_is_behind_refuses_nothing_for_good() {
     let good = batch(&[Some(&good)], Compression::None);
     not_judged(&append(&mut client, "t", good.clone()).await, "it is behind");
     schemas.register("t-value", ORDER);
-    assert_eq!(refused(&append(&mut client, "t", good).await), [], "what is known is enough");
+    assert_eq!(
+        refused(&append(&mut client, "t", good).await),
+        [],
+        "what is known is enough"
+    );
     schemas.is_behind.store(false, Ordering::Relaxed);
     let bad = batch(&[Some(b"bad")], Compression::None);
     assert_eq!(refused(&append(&mut client, "t", bad).await).len(), 1);
 }
 
 fn header<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
-    record.header(name).map(|value| std::str::from_utf8(value).unwrap())
+    record
+        .header(name)
+        .map(|value| std::str::from_utf8(value).unwrap())
 }
 
 #[tokio::test]
@@ -412,7 +456,10 @@ async fn bad_records_become_dead_letters_with_their_reason() {
     assert!(kept.iter().all(|record| record.value.as_deref() == Some(&good)));
 
     let letters = read(&mut client, "t.dlq").await;
-    let values: Vec<_> = letters.iter().map(|letter| letter.value.as_deref().unwrap()).collect();
+    let values: Vec<_> = letters
+        .iter()
+        .map(|letter| letter.value.as_deref().unwrap())
+        .collect();
     assert_eq!(values, [b"no schema", &bad[..]]);
     for letter in &letters {
         assert_eq!(letter.key.as_deref(), Some(&b"k"[..]));

@@ -44,7 +44,12 @@ impl RecordCheck for NothingBad {
             let mut builder = BatchBuilder::new(Compression::None);
             let record = &records[error.index as usize];
             let key = format!("{partition}@{}", error.index);
-            builder.push_parts(record.timestamp, Some(key.as_bytes()), record.value.as_deref(), &[]);
+            builder.push_parts(
+                record.timestamp,
+                Some(key.as_bytes()),
+                record.value.as_deref(),
+                &[],
+            );
             builder.build().unwrap()
         };
         Ok(errors.iter().map(letter).collect())
@@ -80,14 +85,20 @@ fn values(bench: &Bench, of: &TopicPartition) -> Vec<(i64, String)> {
 }
 
 fn expected(values: &[(i64, &str)]) -> Vec<(i64, String)> {
-    values.iter().map(|(offset, value)| (*offset, (*value).to_owned())).collect()
+    values
+        .iter()
+        .map(|(offset, value)| (*offset, (*value).to_owned()))
+        .collect()
 }
 
 #[test]
 fn a_bad_record_refuses_its_batch_and_is_named() {
     let bench = bench("reject");
     let t = partition("t", 0);
-    let refused = bench.append(&t, batch(&["good", "bad 1", "good", "bad 2"], None, Compression::None));
+    let refused = bench.append(
+        &t,
+        batch(&["good", "bad 1", "good", "bad 2"], None, Compression::None),
+    );
     let Err(AppendError::InvalidRecords { records }) = refused else {
         panic!("{refused:?}");
     };
@@ -123,7 +134,10 @@ fn bad_records_become_dead_letters_and_the_rest_is_where_its_producer_is_told() 
         let gap = bench.append(&t, batch(&["x"], Some(9), codec));
         assert!(matches!(
             gap,
-            Err(AppendError::Producer(ProducerError::OutOfOrderSequence { expected: 5, .. }))
+            Err(AppendError::Producer(ProducerError::OutOfOrderSequence {
+                expected: 5,
+                ..
+            }))
         ));
         let kept = expected(&[(0, "a"), (2, "b"), (4, "c")]);
         let letters = expected(&[(0, "bad 1"), (1, "bad 2")]);
@@ -151,7 +165,9 @@ fn a_batch_of_bad_records_alone_leaves_its_sequences() {
     bench.storage.check_records_with(Arc::new(NothingBad));
     let again = bench.append(&t, all_bad).unwrap();
     assert!(again.duplicate, "it is remembered");
-    let next = bench.append(&t, batch(&["good"], Some(2), Compression::None)).unwrap();
+    let next = bench
+        .append(&t, batch(&["good"], Some(2), Compression::None))
+        .unwrap();
     assert_eq!(next.base_offset, Offset(2));
     assert_eq!(values(&bench, &t), expected(&[(2, "good")]));
     assert_eq!(values(&bench, &partition("t.dlq", 0)).len(), 2);
@@ -163,7 +179,9 @@ fn a_crash_leaves_a_batch_with_its_letters_or_neither() {
         let mut bench = bench("dlq");
         let t = partition("t", 0);
         // The topic of the letters is there already.
-        bench.append(&t, batch(&["bad 0"], Some(0), Compression::None)).unwrap();
+        bench
+            .append(&t, batch(&["bad 0"], Some(0), Compression::None))
+            .unwrap();
         for life in 0..lives % 6 {
             let sequence = 1 + 2 * life;
             let mixed = batch(&["good", "bad"], Some(sequence), Compression::None);

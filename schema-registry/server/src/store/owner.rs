@@ -313,7 +313,8 @@ impl Owner {
     /// Said after the state has what lies before it.
     fn is_at(&mut self, position: Option<Offset>) {
         self.position = position;
-        self.shown.store(position.unwrap_or_default().0, Ordering::Release);
+        self.shown
+            .store(position.unwrap_or_default().0, Ordering::Release);
     }
 
     /// Applies the records that the state does not have yet.
