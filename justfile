@@ -54,6 +54,10 @@ bench-avro:
 bench-broker:
     cargo bench -p millstream-broker-server
 
+# schemas: reading, comparing, a thousand versions; the published crate beside ours
+bench-registry-avro:
+    cargo bench -p millstream-schema-registry-avro
+
 # the flights year through a pipeline against a straight-line program
 bench-pipeline:
     cargo bench -p millstream-tests-e2e --bench pipeline

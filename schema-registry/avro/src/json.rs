@@ -147,10 +147,14 @@ impl Reader<'_> {
                 if close == b'}' {
                     self.blank()?;
                     let next = self.key()?;
-                    if let Some(Open::Object { key, .. }) = self.open.last_mut() {
+                    let mut again = false;
+                    if let Some(Open::Object { entries, key }) = self.open.last_mut() {
+                        again = entries.contains_key(&next);
                         *key = next;
                     }
-                    self.forget();
+                    if again {
+                        self.forget();
+                    }
                 }
                 return Ok(None);
             }

@@ -5,7 +5,7 @@
 //! changes after it was parsed.
 //! Deliberately absent: reading and writing of text, and any rule.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde_json::{Map, Value};
 
@@ -283,7 +283,7 @@ pub enum Logical {
 pub struct Properties {
     pub(crate) values: Map<String, Value>,
     /// What Java prints for a value that `Value` cannot hold (integers beyond 64 bits), by name.
-    pub(crate) texts: Vec<(Box<str>, Box<str>)>,
+    pub(crate) texts: BTreeMap<Box<str>, Box<str>>,
 }
 
 impl Properties {

@@ -270,8 +270,8 @@ impl<'s> Printer<'s> {
             self.out.push(',');
             json::write_string(&mut self.out, name);
             self.out.push(':');
-            match properties.texts.iter().find(|(n, _)| n.as_ref() == name) {
-                Some((_, text)) => self.out.push_str(text),
+            match properties.texts.get(name) {
+                Some(text) => self.out.push_str(text),
                 None => json::write(&mut self.out, value),
             }
         }
@@ -389,3 +389,6 @@ fn canonical_form(schema: &Schema) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

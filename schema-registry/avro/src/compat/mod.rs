@@ -64,3 +64,6 @@ pub enum Policy {
     /// or goes (but for `uuid` on a string).
     LogicalStrict,
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,19 +105,35 @@ struct Builder {
     /// What a pointer begins with.
     prefix: String,
     long_integers: LongIntegers,
+    /// Where records are, for errors that are found after their text was read.
+    records: HashMap<NodeId, String>,
+    /// Named types in the order of their definitions' ends, of all texts that were read.
+    defined: Vec<NodeId>,
+    /// Whether any text has used a name before its definition, or within it.
+    forward: bool,
     /// What the text that is being read has defined or used: kept until its names are resolved.
     open: Open,
 }
 
-#[derive(Default)]
 struct Open {
+    /// The first type of the text.
+    first: NodeId,
     pending: Vec<NodeId>,
     /// Named types in the order of their definitions' ends.
     defined: Vec<NodeId>,
-    /// Where records are, for errors that are found after the text was read.
-    records: HashMap<NodeId, String>,
     /// Unions with a pending branch.
     unions: Vec<(NodeId, String)>,
+}
+
+impl Open {
+    fn new(first: NodeId) -> Self {
+        Self {
+            first,
+            pending: Vec::new(),
+            defined: Vec::new(),
+            unions: Vec::new(),
+        }
+    }
 }
 
 impl Builder {
@@ -130,7 +146,10 @@ impl Builder {
             path: Vec::new(),
             prefix: String::new(),
             long_integers: LongIntegers::new(),
-            open: Open::default(),
+            records: HashMap::new(),
+            defined: Vec::new(),
+            forward: false,
+            open: Open::new(NodeId(0)),
         }
     }
 
@@ -151,9 +170,9 @@ impl Builder {
             return Err(self.error("Cannot parse <null> schema".into()));
         };
         self.long_integers = document.long_integers;
-        self.open = Open::default();
+        self.open = Open::new(self.next_id());
         let root = self.schema(&document.root, None)?;
-        self.resolve()?;
+        self.resolve(root)?;
         // As in Java, a root that repeats a known type is the known one.
         let known = self.target(root);
         Ok(match self.node(known).kind.name() {
@@ -238,7 +257,7 @@ impl Builder {
         let record = Record::new(name, aliases, doc, fields, error);
         let id = self.push_kind(Kind::Record(record), properties);
         let pointer = self.pointer();
-        self.open.records.insert(id, pointer);
+        self.records.insert(id, pointer);
         self.define(id)
     }
 
@@ -445,7 +464,7 @@ impl Builder {
                 continue;
             }
             if let Some(text) = self.exact_text(key, value) {
-                properties.texts.push((key.as_str().into(), text));
+                properties.texts.insert(key.as_str().into(), text);
             }
             properties.values.insert(key.clone(), value.clone());
         }
@@ -466,7 +485,7 @@ impl Builder {
     /// Java copies records, arrays and maps when names are resolved, and cannot copy integers beyond 64 bits.
     fn copyable(&self, properties: &Properties) -> Result<(), SchemaError> {
         let long = |(name, value)| long_integer(value).then_some(name);
-        let rounded = properties.texts.first().map(|(name, _)| name.as_ref());
+        let rounded = properties.texts.keys().next().map(AsRef::as_ref);
         match rounded.or_else(|| properties.iter().find_map(long)) {
             Some(name) => Err(self.error(format!("Can't set a property to null: {name}"))),
             None => Ok(()),
@@ -587,3 +606,6 @@ fn snippet(object: &Map<String, Value>) -> String {
     // Rare enough that the copy does not matter: it is the text of an error.
     json::snippet(&Value::Object(object.clone()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,14 @@ use std::collections::HashSet;
 use super::{Builder, Draft, defaults::Defaults};
 use crate::model::{Kind, Node, NodeId, SchemaError, Strictness};
 
+/// How far the walk over the records of a text may go: walks within walks multiply.
+const MAX_STEPS: usize = 5_000_000;
+
 impl Builder {
     /// Makes a named type known. A name may be defined again by an equal definition.
+    ///
+    /// A stored text may define a name of a referenced one as it likes: the text of a schema spells out types that lie
+    /// within referenced schemas, and Java refuses its own text of one that is recursive.
     pub(super) fn define(&mut self, id: NodeId) -> Result<NodeId, SchemaError> {
         let full = self
             .node(id)
@@ -14,7 +20,13 @@ impl Builder {
             .name()
             .map(|name| name.full())
             .unwrap_or_default();
+        let stored = self.strictness == Strictness::Stored;
         match self.known.get(&full) {
+            Some(&first) if stored && first < self.open.first && !self.same_definition(first, id) => {
+                self.known.insert(full, id);
+                self.open.defined.push(id);
+                Ok(id)
+            }
             Some(&first) if !self.same_definition(first, id) => {
                 Err(self.error(format!("Can't redefine: {full}")))
             }
@@ -77,10 +89,8 @@ impl Builder {
     }
 
     /// Finds what the names stand for that were used before they were defined, and checks what waited for them.
-    pub(super) fn resolve(&mut self) -> Result<(), SchemaError> {
-        if self.open.pending.is_empty() {
-            return Ok(());
-        }
+    pub(super) fn resolve(&mut self, root: NodeId) -> Result<(), SchemaError> {
+        let first_pending = self.open.pending.first().copied();
         for id in std::mem::take(&mut self.open.pending) {
             let Draft::Pending(pending) = self.draft(id) else {
                 continue;
@@ -106,37 +116,66 @@ impl Builder {
         for (union, pointer) in std::mem::take(&mut self.open.unions) {
             self.check_union(union, pointer)?;
         }
-        match self.strictness {
-            Strictness::New => self.check_defaults_again(),
-            Strictness::Stored => Ok(()),
+        self.forward |= first_pending.is_some();
+        let defines = !self.open.defined.is_empty();
+        self.defined.append(&mut self.open.defined);
+        if !self.forward || self.strictness == Strictness::Stored {
+            return Ok(());
+        }
+        // Java begins with the definitions, those of earlier texts too, and knows them all when it comes to the root.
+        match defines {
+            true => self.check_defaults_again(&self.defined, first_pending),
+            false if self.node(self.target(root)).kind.name().is_some() => Ok(()),
+            false => self.check_defaults_again(&[root], first_pending),
         }
     }
 
-    /// Java copies every record of the text when it resolves names, and checks defaults against the copies: those of
-    /// an outer record are unfinished while the inner ones are checked. The order of the walk is Java's too.
-    fn check_defaults_again(&self) -> Result<(), SchemaError> {
-        let mut unfinished: HashSet<NodeId> = self.open.records.keys().copied().collect();
-        for &start in &self.open.defined {
-            let mut work = vec![Task::Enter(start)];
-            let mut entered = HashSet::new();
-            while let Some(task) = work.pop() {
-                match task {
-                    Task::Enter(id) => {
-                        let id = self.target(id);
-                        let node = self.node(id);
-                        let is_record = matches!(node.kind, Kind::Record(_));
-                        if is_record && (!unfinished.contains(&id) || !entered.insert(id)) {
-                            continue;
+    /// Java copies every record of the text when it resolves names, and checks defaults against the copies: a record
+    /// that is unfinished at that time cannot be looked into. So the order of the walk matters, and is Java's: fields
+    /// in order, branches of a union from the last; a name that is met for the first time starts a walk of its own,
+    /// which goes into unfinished records again, and finishes them. Names of earlier texts (before `first_pending`) are
+    /// not met, their types are in their place.
+    fn check_defaults_again(
+        &self,
+        starts: &[NodeId],
+        first_pending: Option<NodeId>,
+    ) -> Result<(), SchemaError> {
+        let mut unfinished: HashSet<NodeId> = self.records.keys().copied().collect();
+        let mut begun = HashSet::new();
+        let mut steps = 0;
+        for &start in starts {
+            let mut walks = vec![Walk::from(start)];
+            while let Some(walk) = walks.last_mut() {
+                steps += 1;
+                if steps > MAX_STEPS {
+                    return Err(self.error("too many names are used before they are defined".into()));
+                }
+                match walk.work.pop() {
+                    None => drop(walks.pop()),
+                    Some(Task::Finish(id)) => {
+                        if unfinished.contains(&id) {
+                            self.check_record_again(id, &unfinished)?;
+                            unfinished.remove(&id);
                         }
-                        if is_record {
-                            work.push(Task::Finish(id));
+                    }
+                    Some(Task::Enter(id)) => match self.draft(id) {
+                        Draft::Type(node) if matches!(node.kind, Kind::Record(_)) => {
+                            if unfinished.contains(&id) && walk.entered.insert(id) {
+                                begun.insert(id);
+                                walk.work.push(Task::Finish(id));
+                                push_children(&mut walk.work, node);
+                            }
                         }
-                        push_children(&mut work, node);
-                    }
-                    Task::Finish(id) => {
-                        self.check_record_again(id, &unfinished)?;
-                        unfinished.remove(&id);
-                    }
+                        Draft::Type(node) => push_children(&mut walk.work, node),
+                        Draft::Pending(_) => {
+                            let target = self.target(id);
+                            if first_pending.is_none_or(|first| id < first) {
+                                walk.work.push(Task::Enter(target));
+                            } else if unfinished.contains(&target) && !begun.contains(&target) {
+                                walks.push(Walk::from(target));
+                            }
+                        }
+                    },
                 }
             }
         }
@@ -162,7 +201,7 @@ impl Builder {
             let valid = Defaults::new(&self.drafts, Some(unfinished)).valid(field.schema, default);
             self.expect_valid(valid, &field.name, field.schema, default)
                 .map_err(|message| SchemaError {
-                    pointer: format!("{}/fields/{index}/default", self.open.records[&id]),
+                    pointer: format!("{}/fields/{index}/default", self.records[&id]),
                     message,
                 })?;
         }
@@ -175,7 +214,21 @@ enum Task {
     Finish(NodeId),
 }
 
-/// Fields in order, branches of a union from the last, as Java's visitor goes.
+struct Walk {
+    work: Vec<Task>,
+    /// Records that this walk has gone into.
+    entered: HashSet<NodeId>,
+}
+
+impl From<NodeId> for Walk {
+    fn from(start: NodeId) -> Self {
+        Self {
+            work: vec![Task::Enter(start)],
+            entered: HashSet::new(),
+        }
+    }
+}
+
 fn push_children(work: &mut Vec<Task>, node: &Node) {
     match &node.kind {
         Kind::Array(element) | Kind::Map(element) => work.push(Task::Enter(*element)),
