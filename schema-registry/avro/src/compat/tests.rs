@@ -48,7 +48,7 @@ fn a_level_says_which_versions_are_compared_and_which_way() {
         ],
     );
     assert!(check_level(&b, &[] as &[Schema], Level::FullTransitive).is_empty());
-    assert!(found(&b, &[b.clone()], Level::FullTransitive).is_empty());
+    assert!(found(&b, std::slice::from_ref(&b), Level::FullTransitive).is_empty());
 }
 
 #[test]

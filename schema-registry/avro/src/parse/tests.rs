@@ -58,130 +58,136 @@ fn everything_the_text_says_is_kept() {
     assert_eq!(schema.nodes().len(), schema.len());
 }
 
+/// A text, where its error is and what it says.
+fn refused(text: &str, pointer: &str, message: &str) {
+    let error = parse(text).expect_err(text);
+    assert_eq!(error.pointer, pointer, "{text}: {error}");
+    assert!(error.message.contains(message), "{text}: {error}");
+}
+
 #[test]
 fn an_error_says_where_and_what() {
-    let check = |text: &str, pointer: &str, message: &str| {
-        let error = parse(text).expect_err(text);
-        assert_eq!(error.pointer, pointer, "{text}: {error}");
-        assert!(error.message.contains(message), "{text}: {error}");
-    };
-    check("", "", "Cannot parse <null> schema");
-    check("5", "", "Schema not yet supported: 5");
-    check("{}", "", "No type: {}");
-    check(
+    refused("", "", "Cannot parse <null> schema");
+    refused("5", "", "Schema not yet supported: 5");
+    refused("{}", "", "No type: {}");
+    refused(
         r#"{"type":{"type":"int"}}"#,
         "",
         r#"No type: {"type":{"type":"int"}}"#,
     );
-    check(r#""x.Y""#, "", "Undefined schema: x.Y");
-    check(
+    refused(r#""x.Y""#, "", "Undefined schema: x.Y");
+    refused(
         r#"[{"type":"array","items":"Y"}]"#,
         "/0/items",
         "Undefined schema: Y",
     );
-    check(r#"{"type":"array"}"#, "", "Array has no items type");
-    check(
+    refused(r#"{"type":"array"}"#, "", "Array has no items type");
+    refused(
         r#"{"type":"map","values":7}"#,
         "/values",
         "Schema not yet supported: 7",
     );
-    check(r#"["int","int"]"#, "", "Duplicate in union:int");
-    check(r#"["int",["null"]]"#, "", "Nested union");
-    check(r#"{"type":"record","name":"R"}"#, "", "Record has no fields");
-    check(r#"{"type":"record","fields":[]}"#, "", "No name in schema");
-    check(
+    refused(r#"["int","int"]"#, "", "Duplicate in union:int");
+    refused(r#"["int",["null"]]"#, "", "Nested union");
+    refused(r#"{"type":"record","name":"R"}"#, "", "Record has no fields");
+    refused(r#"{"type":"record","fields":[]}"#, "", "No name in schema");
+    refused(
         r#"{"type":"record","name":"1R","fields":[]}"#,
         "/name",
         "Illegal initial character: 1R",
     );
-    check(
+    refused(
         r#"{"type":"record","name":"R","namespace":"a.1b","fields":[]}"#,
         "/name",
         "Namespace part \"1b\" is invalid",
     );
-    check(
+    refused(
         r#"{"type":"record","name":"int","fields":[]}"#,
         "/name",
         "Schemas may not be named after primitives: int",
     );
-    let fields = |fields: &str| format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#);
-    check(&fields("5"), "/fields/0", "No field name: 5");
-    check(&fields(r#"{"name":"a"}"#), "/fields/0", "No field type");
-    check(
-        &fields(r#"{"name":"a-b","type":"int"}"#),
-        "/fields/0/name",
-        "Illegal character in: a-b",
-    );
-    check(
-        &fields(r#"{"name":"a","type":"int"},{"name":"a","type":"int"}"#),
-        "/fields/1/name",
-        "Duplicate field a in record R",
-    );
-    check(
-        &fields(r#"{"name":"a","type":"int","order":"sideways"}"#),
-        "/fields/0/order",
-        "none of ascending",
-    );
-    check(
-        &fields(r#"{"name":"a","type":"int","aliases":"b"}"#),
-        "/fields/0/aliases",
-        "aliases not an array",
-    );
-    check(
-        &fields(r#"{"name":"a","type":"int","aliases":[1]}"#),
-        "/fields/0/aliases/0",
-        "alias not a string: 1",
-    );
-    check(
-        &fields(r#"{"name":"a","type":"int","default":"1"}"#),
-        "/fields/0/default",
-        "Invalid default for field a: \"1\" not a int",
-    );
-    check(
-        &fields(r#"{"name":"a","type":"double","default":"one"}"#),
-        "/fields/0/default",
-        "For input string",
-    );
-    check(r#"{"type":"enum","name":"E"}"#, "", "Enum has no symbols");
-    check(
+    refused(r#"{"type":"enum","name":"E"}"#, "", "Enum has no symbols");
+    refused(
         r#"{"type":"enum","name":"E","symbols":["A","A"]}"#,
         "/symbols/1",
         "Duplicate enum symbol: A",
     );
-    check(
+    refused(
         r#"{"type":"enum","name":"E","symbols":["A",1]}"#,
         "/symbols/1",
         "Null name",
     );
-    check(
+    refused(
         r#"{"type":"enum","name":"E","symbols":["A"],"default":"B"}"#,
         "/default",
         "is not in the enum symbol set: [A]",
     );
-    check(
+    refused(
         r#"{"type":"fixed","name":"F","size":"1"}"#,
         "/size",
         "Invalid or no size",
     );
-    check(
+    refused(
         r#"{"type":"fixed","name":"F","size":-1}"#,
         "/size",
         "Length is negative: -1",
     );
-    check(
+    refused(
         r#"{"type":"fixed","name":"F","size":2147483647}"#,
         "/size",
         "Cannot read arrays longer",
     );
-    check(
+    refused(
         r#"[{"type":"fixed","name":"F","size":1},{"type":"record","name":"R","fields":[{"name":"a","type":{"type":"fixed","name":"F","size":2}}]}]"#,
         "/1/fields/0/type",
         "Can't redefine: F",
     );
-    check(
+    refused(
         r#"{"type":"array","items":"int","p":9223372036854775808}"#,
         "",
         "Can't set a property to null: p",
+    );
+}
+
+#[test]
+fn an_error_in_a_field_says_which() {
+    let fields = |fields: &str| format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#);
+    refused(&fields("5"), "/fields/0", "No field name: 5");
+    refused(&fields(r#"{"name":"a"}"#), "/fields/0", "No field type");
+    refused(
+        &fields(r#"{"name":"a-b","type":"int"}"#),
+        "/fields/0/name",
+        "Illegal character in: a-b",
+    );
+    refused(
+        &fields(r#"{"name":"a","type":"int"},{"name":"a","type":"int"}"#),
+        "/fields/1/name",
+        "Duplicate field a in record R",
+    );
+    refused(
+        &fields(r#"{"name":"a","type":"int","order":"sideways"}"#),
+        "/fields/0/order",
+        "none of ascending",
+    );
+    refused(
+        &fields(r#"{"name":"a","type":"int","aliases":"b"}"#),
+        "/fields/0/aliases",
+        "aliases not an array",
+    );
+    refused(
+        &fields(r#"{"name":"a","type":"int","aliases":[1]}"#),
+        "/fields/0/aliases/0",
+        "alias not a string: 1",
+    );
+    refused(
+        &fields(r#"{"name":"a","type":"int","default":"1"}"#),
+        "/fields/0/default",
+        "Invalid default for field a: \"1\" not a int",
+    );
+    refused(
+        &fields(r#"{"name":"a","type":"double","default":"one"}"#),
+        "/fields/0/default",
+        "For input string",
     );
 }
 
