@@ -1,8 +1,8 @@
 use std::path::Path;
 
-use tokio::{process::Child, time::timeout};
+use tokio::process::Child;
 
-use crate::support::{DEADLINE, Workplace, finish};
+use crate::support::{Workplace, finish};
 
 const V1: &str = r#"{"type":"record","name":"Order","fields":[{"name":"id","type":"string"}]}"#;
 const V2: &str = r#"{"type":"record","name":"Order","fields":[{"name":"id","type":"string"},{"name":"city","type":"string","default":""}]}"#;
@@ -14,21 +14,6 @@ fn place() -> Workplace {
         place.write(file, text);
     }
     place
-}
-
-/// The address of the registry in a data directory.
-async fn registry_of(place: &Workplace, dir: &str) -> String {
-    let note = place.path(dir).join("registry.address");
-    timeout(DEADLINE, async {
-        loop {
-            match std::fs::read_to_string(&note) {
-                Ok(address) if !address.is_empty() => return address,
-                _ => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
-            }
-        }
-    })
-    .await
-    .expect("the registry opens before the deadline")
 }
 
 async fn stop(place: &Workplace, mut child: Child) -> String {
@@ -44,7 +29,7 @@ const SERVE: &str = "broker serve --data-dir data --listen 127.0.0.1:0 --registr
 async fn a_broker_has_a_registry_that_commands_use() {
     let place = place();
     let broker = place.start(SERVE);
-    let address = registry_of(&place, "data").await;
+    let address = place.registry("data").await;
     let at = format!("--registry http://{address}");
     let registered = place
         .ok(&format!("registry register v1.avsc --subject orders-value {at}"))
@@ -124,7 +109,7 @@ async fn a_broker_has_a_registry_that_commands_use() {
 async fn a_registry_is_reached_through_its_data_directory_running_or_not() {
     let place = place();
     let broker = place.start(SERVE);
-    registry_of(&place, "data").await;
+    place.registry("data").await;
     place
         .ok("registry register v1.avsc --subject s --data-dir data")
         .await;
@@ -167,24 +152,13 @@ async fn a_broker_nobody_uses_schemas_with_has_no_topic_for_them_and_can_go_with
 async fn a_registry_serves_a_kafka_cluster_beside_others() {
     let place = place();
     let broker = place.start(SERVE);
-    let own = registry_of(&place, "data").await;
+    let own = place.registry("data").await;
     let kafka = place.listening("data").await;
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let beside = place.start(&format!("registry serve --bootstrap {kafka} --listen {port}"));
-    timeout(DEADLINE, async {
-        while tokio::net::TcpStream::connect(port).await.is_err() {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    })
-    .await
-    .expect("the registry opens before the deadline");
+    let (beside, address) = place.registry_beside(&kafka).await;
     let register =
         |file: &str, address: &str| format!("registry register {file} --subject s --registry {address}");
     assert_eq!(
-        place.ok(&register("v1.avsc", &port.to_string())).await,
+        place.ok(&register("v1.avsc", &address)).await,
         "s version 1 has id 1\n"
     );
     assert_eq!(
@@ -196,11 +170,11 @@ async fn a_registry_serves_a_kafka_cluster_beside_others() {
         "s version 1 has id 1\n"
     );
     assert_eq!(
-        place.ok(&register("v2.avsc", &port.to_string())).await,
+        place.ok(&register("v2.avsc", &address)).await,
         "s version 2 has id 2\n"
     );
     place
-        .run(&register("bad.avsc", &port.to_string()))
+        .run(&register("bad.avsc", &address))
         .await
         .assert_fails(1, &["{oldSchemaVersion: 2}"]);
     stop(&place, beside).await;
@@ -256,7 +230,7 @@ async fn schemas_are_checked_without_a_registry_by_the_same_rules() {
 
     // A registry that has the same versions says the same.
     let broker = place.start(SERVE);
-    let at = format!("--registry {}", registry_of(&place, "data").await);
+    let at = format!("--registry {}", place.registry("data").await);
     for file in ["v1.avsc", "v2.avsc"] {
         place
             .ok(&format!("registry register {file} --subject s {at}"))

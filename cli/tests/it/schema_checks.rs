@@ -68,18 +68,7 @@ async fn schemas_of_a_registry_beside_the_broker_count() {
     let none = "broker serve --data-dir data --listen 127.0.0.1:0 --registry-listen none";
     let mut broker = place.start(none);
     let kafka = place.listening("data").await;
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let mut beside = place.start(&format!("registry serve --bootstrap {kafka} --listen {port}"));
-    timeout(DEADLINE, async {
-        while tokio::net::TcpStream::connect(port).await.is_err() {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    })
-    .await
-    .expect("the registry opens before the deadline");
+    let (mut beside, address) = place.registry_beside(&kafka).await;
     let create = format!("topic create orders --config confluent.value.schema.validation=true {AT}");
     place.ok(&create).await;
     // The first record asks the broker to read the schemas: it may be told to come again.
@@ -97,7 +86,7 @@ async fn schemas_of_a_registry_beside_the_broker_count() {
     .expect("the registry is read before the deadline");
     place
         .ok(&format!(
-            "registry register order.avsc --subject orders-value --registry {port}"
+            "registry register order.avsc --subject orders-value --registry {address}"
         ))
         .await;
     timeout(DEADLINE, async {

@@ -88,19 +88,35 @@ impl Workplace {
             .collect()
     }
 
-    /// The address that the process notes which serves that data directory.
+    /// The Kafka address that the process notes which serves that data directory.
     pub(crate) async fn listening(&self, dir: &str) -> String {
-        let note = self.path(dir).join("kafka.address");
-        timeout(DEADLINE, async {
-            loop {
-                match fs::read_to_string(&note) {
-                    Ok(address) if !address.is_empty() => return address,
-                    _ => tokio::time::sleep(Duration::from_millis(20)).await,
-                }
-            }
+        self.noted(dir, "kafka.address").await
+    }
+
+    /// The address of the registry in a data directory.
+    pub(crate) async fn registry(&self, dir: &str) -> String {
+        self.noted(dir, "registry.address").await
+    }
+
+    async fn noted(&self, dir: &str, note: &str) -> String {
+        let note = self.path(dir).join(note);
+        comes(&note.display().to_string(), async || {
+            fs::read_to_string(&note)
+                .ok()
+                .filter(|address| !address.is_empty())
         })
         .await
-        .expect("the Kafka port is opened before the deadline")
+    }
+
+    /// Starts a registry of its own on a Kafka cluster; answers it and its address, once it answers there.
+    pub(crate) async fn registry_beside(&self, kafka: &str) -> (Child, String) {
+        let address = format!("127.0.0.1:{}", millstream_tests_kit::free_port().unwrap());
+        let child = self.start(&format!("registry serve --bootstrap {kafka} --listen {address}"));
+        comes(&address, async || {
+            tokio::net::TcpStream::connect(&address).await.ok()
+        })
+        .await;
+        (child, address)
     }
 
     pub(crate) async fn signal(&self, child: &mut Child, signal: &str) {
@@ -161,4 +177,19 @@ fn command(dir: &Path) -> Command {
         .stderr(Stdio::piped())
         .kill_on_drop(true);
     command
+}
+
+/// Looks again and again until there is something, at most until the deadline: for what another process makes.
+async fn comes<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    let look_often = async {
+        let mut pace = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            pace.tick().await;
+            if let Some(found) = look().await {
+                return found;
+            }
+        }
+    };
+    let found = timeout(DEADLINE, look_often).await;
+    found.unwrap_or_else(|_| panic!("{what} is not there before the deadline"))
 }

@@ -6,3 +6,4 @@ mod json_schema;
 mod plans;
 mod problems;
 mod references;
+mod whole;

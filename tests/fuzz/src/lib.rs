@@ -23,6 +23,8 @@ pub mod records;
 pub mod request;
 pub mod state;
 mod vectors;
+#[path = "../../../pipeline/tests/pipeline/whole.rs"]
+mod whole;
 mod world;
 
 use std::{fs, path::Path};

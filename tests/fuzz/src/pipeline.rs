@@ -1,25 +1,11 @@
 //! A pipeline file. Whatever the text is: a plan, or diagnostics with places inside of the text.
 
-use crate::fakes;
+use crate::whole::{self, SHOP};
 
 pub fn run(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else {
-        return;
-    };
-    let Err(diagnostics) = fakes::plan(text) else {
-        return;
-    };
-    assert!(!diagnostics.list().is_empty(), "refused without a reason");
-    let lines: Vec<&str> = text.split('\n').collect();
-    for problem in diagnostics.list() {
-        let line = lines.get(problem.line - 1).expect("the line exists");
-        assert!(problem.column <= line.chars().count() + 1, "{problem:?}");
+    if let Ok(text) = std::str::from_utf8(data) {
+        whole::check(text);
     }
-    let mut out = String::new();
-    let handler = miette::NarratableReportHandler::new();
-    handler
-        .render_report(&mut out, &diagnostics)
-        .expect("a place inside of the text");
 }
 
 pub fn seeds() -> Vec<Vec<u8>> {
@@ -49,29 +35,6 @@ fn laughs(width: usize, height: usize) -> Vec<u8> {
 fn nested(piece: &str, depth: usize) -> Vec<u8> {
     format!("version: 1\npipeline: {}", piece.repeat(depth)).into_bytes()
 }
-
-const SHOP: &str = r#"version: 1
-pipeline: shop
-log: { embedded: { dir: ./data, listen: "127.0.0.1:9092" } }
-defaults: { on_error: { retry: { max: 5, backoff: 1s..5m }, then: dlq } }
-streams:
-  clicks: { topic: clicks, format: json, columns: { id: BIGINT, at: TIMESTAMP } }
-sources:
-  a: &a
-    type: shelf
-    path: ${env.TOPIC}
-    format: { csv: { delimiter: ";" } }
-    into: { topic: "t.{stream}", key: id, partitions: 2, config: { retention.ms: 5 } }
-processors:
-  p:
-    sql: |
-      SELECT id
-      FROM t.s
-    into: u
-  q: { from: u, select: { id: id }, filter: 'id > 5', into: v }
-sinks:
-  k: { type: bucket, from: [u, clicks], path: 'x', roll: { records: 5, every: 1s } }
-"#;
 
 const ERRORS: &str = r#"version: 2
 pipeline: "no such name!"

@@ -12,7 +12,8 @@ mod crash;
 mod process;
 
 use std::{
-    io,
+    fs::OpenOptions,
+    io::{self, Write},
     net::{Ipv4Addr, TcpListener},
 };
 
@@ -20,6 +21,18 @@ pub use compare::{Difference, difference, lines_under};
 pub use crash::{Crashes, Plan, crash, seed};
 pub use process::Process;
 pub use tempfile::TempDir;
+
+/// Says loudly that something is not tested for want of something, and counts it: in the file that `MILLSTREAM_SKIPPED`
+/// names, which the test command shows at its end.
+#[expect(clippy::print_stdout, reason = "what is skipped is said loudly")]
+pub fn skip(reason: &str) {
+    println!("SKIPPED: {reason}");
+    if let Some(list) = std::env::var_os("MILLSTREAM_SKIPPED") {
+        let file = OpenOptions::new().create(true).append(true).open(list);
+        file.and_then(|mut file| writeln!(file, "{reason}"))
+            .expect("the list of skipped tests can be written");
+    }
+}
 
 /// A port on the loopback interface that was free a moment ago.
 pub fn free_port() -> io::Result<u16> {

@@ -5,14 +5,14 @@ use std::{
     fs::File,
     io,
     os::unix::{fs::FileExt, process::CommandExt},
-    process::{Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, sync_channel},
     thread,
     time::Duration,
 };
 
 use anyhow::{Context, anyhow, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 /// What is shown of a child's output at most.
 const TAIL_BYTES: u64 = 16 * 1024;
@@ -20,8 +20,10 @@ const TAIL_BYTES: u64 = 16 * 1024;
 const REAP_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub struct Process {
+    child: Child,
     group: Pid,
-    exit: Receiver<ExitStatus>,
+    /// It has ended. It is a zombie until its status is taken, so that nobody else gets its id.
+    ended: Receiver<()>,
     status: Option<ExitStatus>,
     stdout: File,
     stderr: File,
@@ -37,21 +39,23 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(stdout.try_clone()?)
             .stderr(stderr.try_clone()?);
-        let mut child = command
+        let child = command
             .spawn()
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let group = group.ok_or_else(|| anyhow!("a process without an id"))?;
-        let (tell, exit) = sync_channel(1);
+        let (tell, ended) = sync_channel(1);
         thread::spawn(move || {
-            if let Ok(status) = child.wait() {
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            if rustix::io::retry_on_intr(|| waitid(WaitId::Pid(group), options)).is_ok() {
                 // Nobody listens any more when the process was dropped.
-                let _ = tell.send(status);
+                let _ = tell.send(());
             }
         });
         Ok(Self {
+            child,
             group,
-            exit,
+            ended,
             status: None,
             stdout,
             stderr,
@@ -66,8 +70,8 @@ impl Process {
     /// The exit status, if it ends in time.
     pub fn wait(&mut self, timeout: Duration) -> anyhow::Result<Option<ExitStatus>> {
         if self.status.is_none() {
-            match self.exit.recv_timeout(timeout) {
-                Ok(status) => self.status = Some(status),
+            match self.ended.recv_timeout(timeout) {
+                Ok(()) => self.status = Some(self.child.wait()?),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => bail!("the process cannot be waited for"),
             }
@@ -119,6 +123,10 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        if self.status.is_some() {
+            // The id may belong to somebody else.
+            return Ok(());
+        }
         match kill_process_group(self.group, signal) {
             // It has ended just now: as good as done.
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
@@ -129,7 +137,6 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // After the exit the id may belong to somebody else.
         if self.wait(Duration::ZERO).is_ok_and(|status| status.is_none()) {
             drop(self.kill());
         }

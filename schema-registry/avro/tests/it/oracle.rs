@@ -1,7 +1,6 @@
 //! The Java library as a child process: `tests/java/oracle.sh`.
 
 use std::{
-    fs::OpenOptions,
     io::{BufRead, BufReader, Write},
     path::Path,
     process::{Command, Stdio},
@@ -47,14 +46,5 @@ pub(crate) fn ask(requests: &[Value]) -> Result<Vec<Value>, String> {
         }
         Some(69) => Err(stderr),
         code => panic!("the oracle ended with {code:?}: {stderr}"),
-    }
-}
-
-pub(crate) fn skip(reason: &str) {
-    println!("SKIPPED: {reason}");
-    if let Some(list) = std::env::var_os("MILLSTREAM_SKIPPED") {
-        let file = OpenOptions::new().create(true).append(true).open(list);
-        file.and_then(|mut file| writeln!(file, "{reason}"))
-            .expect("the list of skipped tests can be written");
     }
 }

@@ -2,15 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    fs::OpenOptions,
-    io::Write,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
 use anyhow::Context;
-use millstream_tests_kit::Process;
+use millstream_tests_kit::{Process, skip};
 
 /// For all scenarios of a client. A client that hangs is killed, and what it did not say counts as not run.
 const TIMEOUT: Duration = Duration::from_secs(420);
@@ -70,13 +68,4 @@ fn outcome(line: &str) -> anyhow::Result<(String, Outcome)> {
         _ => anyhow::bail!("a client said: {line}"),
     };
     Ok((scenario.to_owned(), outcome))
-}
-
-fn skip(reason: &str) {
-    println!("SKIPPED: {reason}");
-    if let Some(list) = std::env::var_os("MILLSTREAM_SKIPPED") {
-        let file = OpenOptions::new().create(true).append(true).open(list);
-        file.and_then(|mut file| writeln!(file, "{reason}"))
-            .expect("the list of skipped tests can be written");
-    }
 }

@@ -6,7 +6,6 @@
 //! (`just compat-kafka`), which checks the scenarios themselves.
 //!
 //! A client that this machine cannot have is skipped loudly and counted.
-#![expect(clippy::print_stdout, reason = "what is skipped is said aloud")]
 
 mod broker;
 mod client;

@@ -1,11 +1,11 @@
 //! Foreign programs that the tests compare with. What a machine cannot have is skipped loudly and counted.
 
 use std::{
-    fs::OpenOptions,
-    io::Write,
     path::{Path, PathBuf},
     process::Command,
 };
+
+use millstream_tests_kit::skip;
 
 /// A Python with the packages of `requirements.txt`, made by `clients.sh`.
 pub(crate) fn python() -> Option<PathBuf> {
@@ -48,13 +48,4 @@ pub(crate) fn stdout_of(command: &mut Command) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     stdout
-}
-
-fn skip(reason: &str) {
-    println!("SKIPPED: {reason}");
-    if let Some(list) = std::env::var_os("MILLSTREAM_SKIPPED") {
-        let file = OpenOptions::new().create(true).append(true).open(list);
-        file.and_then(|mut file| writeln!(file, "{reason}"))
-            .expect("the list of skipped tests can be written");
-    }
 }

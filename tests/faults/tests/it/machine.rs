@@ -1,13 +1,12 @@
 //! What the machine has, how long a test may go on, and waiting with a deadline.
 
 use std::{
-    fs::OpenOptions,
-    io::Write,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
 
+pub(crate) use millstream_tests_kit::skip;
 use rand::{SeedableRng, rngs::SmallRng};
 
 /// A Python with the packages of `tests/e2e/requirements.txt`, made by `clients.sh`.
@@ -39,15 +38,6 @@ pub(crate) fn stdout_of(command: &mut Command) -> String {
         output.status
     );
     stdout
-}
-
-pub(crate) fn skip(reason: &str) {
-    println!("SKIPPED: {reason}");
-    if let Some(list) = std::env::var_os("MILLSTREAM_SKIPPED") {
-        let file = OpenOptions::new().create(true).append(true).open(list);
-        file.and_then(|mut file| writeln!(file, "{reason}"))
-            .expect("the list of skipped tests can be written");
-    }
 }
 
 /// Whether a program runs and ends well.
