@@ -6,7 +6,6 @@
 mod handle;
 mod http;
 mod registry;
-mod stall;
 mod store;
 
 pub use handle::{RegisteredSchema, RegistryError, SchemaRegistry, SchemaText};

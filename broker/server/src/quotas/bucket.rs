@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::Windows;
+use super::{Windows, rate::throttle_time};
 
 /// What may be done at once, and grows again with the time: bursts up to all windows, then the rate (KIP-599).
 #[derive(Clone, Copy, Debug)]
@@ -62,13 +62,9 @@ impl Bucket {
         if self.tokens >= 0.0 {
             return Duration::ZERO;
         }
-        let pause_ms = (-self.tokens / per_second * 1000.0).ceil();
-        Duration::from_millis(pause_ms.min(LONGEST_PAUSE_MS) as u64)
+        throttle_time((-self.tokens / per_second * 1000.0).ceil())
     }
 }
-
-/// A throttle time is a 32-bit number of milliseconds on the wire, and nobody waits for an hour.
-const LONGEST_PAUSE_MS: f64 = 3_600_000.0;
 
 fn burst(per_second: f64, windows: Windows) -> f64 {
     per_second * f64::from(windows.count) * windows.size_ms as f64 / 1000.0

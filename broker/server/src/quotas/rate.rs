@@ -56,17 +56,13 @@ impl Rate {
             return Duration::ZERO;
         }
         let pause_ms = (rate - per_second) / per_second * elapsed_ms;
-        // Where nothing at all is allowed, the division ends at infinity.
-        Duration::from_millis(pause_ms.min(Self::LONGEST_PAUSE_MS) as u64)
+        throttle_time(pause_ms)
     }
 
     pub(crate) fn is_forgotten(&mut self, now_ms: i64, windows: Windows) -> bool {
         self.forget(now_ms, windows);
         self.windows.is_empty()
     }
-
-    /// A throttle time is a 32-bit number of milliseconds on the wire, and nobody waits for an hour.
-    const LONGEST_PAUSE_MS: f64 = 3_600_000.0;
 
     fn forget(&mut self, now_ms: i64, windows: Windows) {
         let age = i64::from(windows.count) * windows.size_ms;
@@ -78,6 +74,13 @@ impl Rate {
             self.windows.pop_front();
         }
     }
+}
+
+/// As it is on the wire, a 32-bit number of milliseconds. Nobody waits for more than an hour: where nothing at all is allowed,
+/// the division ends at infinity.
+pub(super) fn throttle_time(pause_ms: f64) -> Duration {
+    const LONGEST_MS: f64 = 3_600_000.0;
+    Duration::from_millis(pause_ms.min(LONGEST_MS) as u64)
 }
 
 #[cfg(test)]

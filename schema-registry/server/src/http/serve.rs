@@ -13,15 +13,18 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::router;
-use crate::{Registry, stall::Watched};
+use crate::Registry;
 
 /// Further clients wait until one leaves.
 const MAX_CONNECTIONS: usize = 1024;
 /// How long a client may take to send the head of its next request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a client may take nothing of an answer, so that one nobody reads does not keep its place for ever.
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// After a failure to accept, which is one of the whole process: no file is left, say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -96,13 +99,12 @@ async fn converse(
 ) {
     // A delay of answers is all that a failure would mean.
     let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(STALL_TIMEOUT));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(
-            TokioIo::new(Watched::new(stream)),
-            TowerToHyperService::new(router),
-        );
+        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router));
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

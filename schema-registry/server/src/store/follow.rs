@@ -10,7 +10,7 @@ use super::SchemasTopic;
 
 /// How long one look takes when nothing comes.
 const LOOK: Duration = Duration::from_millis(500);
-/// Until the next look after a failure, or for a topic that is not there.
+/// Between looks for a topic that is not there.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// What was seen.

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use millstream_client::{Fetched, LogError};
 use millstream_schema_registry_core::{
     Applied, LogRecord, Refusal, State,
@@ -26,8 +27,9 @@ use super::{
 
 /// What waits behind the owner when another registry writes.
 const FOLLOWED: usize = 2;
-/// Until a log that was not available is asked again.
-const RETRY_AFTER: Duration = Duration::from_millis(100);
+/// Until a log that was not available is asked again: at first, and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The one task that writes to the topic and changes the state.
 pub(crate) struct Owner {
@@ -147,6 +149,7 @@ impl Owner {
         mut decide: impl FnMut(&State) -> Result<Vec<Put>, Refusal>,
     ) -> Result<(), Failure> {
         self.in_doubt.clear();
+        let mut pauses = pauses();
         loop {
             if self.catch_up().await? == Some(Fate::True) {
                 return Ok(());
@@ -173,7 +176,7 @@ impl Owner {
             match self.write(&puts).await? {
                 Some(Fate::True) => return Ok(()),
                 Some(Fate::Lost) => tracing::info!("another registry wrote at the same time: deciding again"),
-                None => sleep(RETRY_AFTER).await,
+                None => sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await,
             }
         }
     }
@@ -262,6 +265,7 @@ impl Owner {
     /// Reads to the end of the log. What became of own writes in doubt, if it was seen.
     async fn catch_up(&mut self) -> Result<Option<Fate>, LogError> {
         let mut fate = None;
+        let mut pauses = pauses();
         loop {
             let Some(position) = self.position else {
                 return Ok(fate);
@@ -279,7 +283,7 @@ impl Owner {
                     fate = self.apply(&fetched.records, fetched.next_offset).or(fate);
                     if self.position == Some(position) {
                         // A transaction that is open, or a replica that is behind.
-                        sleep(RETRY_AFTER).await;
+                        sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
                     }
                 }
                 Err(()) => self.forget(),
@@ -340,6 +344,16 @@ impl Owner {
         self.is_at(Some(next_offset));
         fate
     }
+}
+
+/// Without an end: whoever waits has a deadline.
+fn pauses() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(FIRST_PAUSE)
+        .with_max_delay(LONGEST_PAUSE)
+        .without_max_times()
+        .with_jitter()
+        .build()
 }
 
 fn unusable(error: OpenError) -> Failure {
