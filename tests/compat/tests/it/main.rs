@@ -76,11 +76,12 @@ fn check(client: &str) -> anyhow::Result<()> {
     surprises.extend(unknown.map(|name| format!("{name} is no scenario")));
     anyhow::ensure!(
         surprises.is_empty(),
-        "{client}:\n  {}\n\n-- stdout of the client\n{}\n-- stderr\n{}\n-- the broker\n{}",
-        surprises.join("\n  "),
-        report.stdout,
-        report.stderr,
+        // What is to be read first comes last: a log that is cut is cut at its beginning.
+        "\n-- the broker\n{}\n-- stderr of the client\n{}\n-- stdout\n{}\n{client}:\n  {}",
         broker.stderr(),
+        report.stderr,
+        report.stdout,
+        surprises.join("\n  "),
     );
     Ok(())
 }

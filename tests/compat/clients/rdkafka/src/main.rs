@@ -1,7 +1,7 @@
 //! rdkafka (librdkafka from Rust). Arguments and output as in ../python/harness.py.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     error::Error,
     fmt::Debug,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -30,17 +30,20 @@ struct Compat {
     admin: AdminClient<DefaultClientContext>,
 }
 
-/// Where the delivery reports go.
-struct Reports(std::sync::mpsc::SyncSender<Result<i64, KafkaError>>);
+/// A record by its number, and its offset.
+type Report = Result<(usize, i64), KafkaError>;
+
+/// Where the delivery reports go. In no order: whoever flushes takes reports too, beside the thread that is there for it.
+struct Reports(std::sync::mpsc::SyncSender<Report>);
 
 impl rdkafka::ClientContext for Reports {}
 
 impl ProducerContext for Reports {
-    type DeliveryOpaque = ();
+    type DeliveryOpaque = usize;
 
-    fn delivery(&self, report: &DeliveryResult<'_>, (): ()) {
+    fn delivery(&self, report: &DeliveryResult<'_>, number: usize) {
         let report = match report {
-            Ok(record) => Ok(record.offset()),
+            Ok(record) => Ok((number, record.offset())),
             Err((error, _)) => Err(error.clone()),
         };
         self.0.send(report).ok();
@@ -99,7 +102,7 @@ fn main() -> Outcome {
             Ok(()) => println!("ok {name} {:.1}", started.elapsed().as_secs_f32()),
             Err(error) => {
                 let reason: Vec<_> = error.to_string().split_whitespace().map(str::to_owned).collect();
-                println!("fail {name} {}", reason.join(" "));
+                println!("fail {name} {:.300}", reason.join(" "));
             }
         }
     }
@@ -130,12 +133,12 @@ impl Compat {
             .insert(header("a", Some("1")))
             .insert(header("a", Some("2")))
             .insert(header("null", None));
-        let record = BaseRecord::to(&topic).key("k").payload("v").headers(headers);
+        let record = record_of(&topic, 0).key("k").payload("v").headers(headers);
         producer
             .send(record.timestamp(1_234_567_890_123))
             .map_err(|(e, _)| e)?;
         producer
-            .send(BaseRecord::<str, str>::to(&topic).key("tombstone"))
+            .send(record_of(&topic, 0).key("tombstone"))
             .map_err(|(e, _)| e)?;
         producer.flush(DEADLINE)?;
         reports.recv()??;
@@ -191,9 +194,7 @@ impl Compat {
         let topic = self.topic("times", 1, &[])?;
         let (producer, _reports) = self.producer(&[("compression.type", "gzip"), ("linger.ms", "100")])?;
         for n in 0..10 {
-            let record = BaseRecord::<str, str>::to(&topic)
-                .payload("x")
-                .timestamp(1_000_000 + n * 1000);
+            let record = record_of(&topic, 0).payload("x").timestamp(1_000_000 + n * 1000);
             producer.send(record).map_err(|(e, _)| e)?;
         }
         producer.flush(DEADLINE)?;
@@ -224,7 +225,7 @@ impl Compat {
         let topic = self.topic("many", 200, &[])?;
         let (producer, _reports) = self.producer(&[("linger.ms", "10")])?;
         for n in 0..200 {
-            let record = BaseRecord::<str, str>::to(&topic).partition(n).payload("x");
+            let record = record_of(&topic, 0).partition(n).payload("x");
             producer.send(record).map_err(|(e, _)| e)?;
         }
         producer.flush(DEADLINE)?;
@@ -364,7 +365,7 @@ impl Compat {
         for outcome in ["commit", "abort", "commit"] {
             producer.begin_transaction()?;
             for n in 0..2 {
-                let record = BaseRecord::<str, str>::to(&topic).partition(n).payload(outcome);
+                let record = record_of(&topic, 0).partition(n).payload(outcome);
                 producer.send(record).map_err(|(e, _)| e)?;
             }
             producer.flush(DEADLINE)?;
@@ -393,7 +394,7 @@ impl Compat {
         let (new, _new) = self.producer(&[("transactional.id", &id)])?;
         old.init_transactions(DEADLINE)?;
         old.begin_transaction()?;
-        old.send(BaseRecord::<str, str>::to(&topic).payload("old"))
+        old.send(record_of(&topic, 0).payload("old"))
             .map_err(|(e, _)| e)?;
         old.flush(DEADLINE)?;
         new.init_transactions(DEADLINE)?;
@@ -402,7 +403,7 @@ impl Compat {
             other => return Err(format!("the old one: {other:?}").into()),
         }
         new.begin_transaction()?;
-        new.send(BaseRecord::<str, str>::to(&topic).payload("new"))
+        new.send(record_of(&topic, 0).payload("new"))
             .map_err(|(e, _)| e)?;
         new.commit_transaction(DEADLINE)?;
         let found = self.read(&topic, 0, &[("isolation.level", "read_committed")])?;
@@ -423,7 +424,7 @@ impl Compat {
             for record in &batch[..25] {
                 let copy = format!("copy {}", text(record));
                 producer
-                    .send(BaseRecord::<str, str>::to(&target).payload(&copy))
+                    .send(record_of(&target, 0).payload(&copy))
                     .map_err(|(e, _)| e)?;
             }
             let mut offsets = TopicPartitionList::new();
@@ -530,10 +531,7 @@ impl Compat {
         all
     }
 
-    fn producer(
-        &self,
-        config: Config<'_>,
-    ) -> Outcome<(Sender, std::sync::mpsc::Receiver<Result<i64, KafkaError>>)> {
+    fn producer(&self, config: Config<'_>) -> Outcome<(Sender, std::sync::mpsc::Receiver<Report>)> {
         let (reports, receiver) = std::sync::mpsc::sync_channel(10_000);
         Ok((
             self.client(config).create_with_context(Reports(reports))?,
@@ -541,6 +539,7 @@ impl Compat {
         ))
     }
 
+    /// The offsets of all values, in their order.
     fn produce(
         &self,
         topic: &str,
@@ -549,15 +548,13 @@ impl Compat {
         config: Config<'_>,
     ) -> Outcome<Vec<i64>> {
         let (producer, reports) = self.producer(config)?;
-        for value in values {
-            let record = BaseRecord::<str, str>::to(topic)
-                .partition(partition)
-                .payload(value);
+        for (number, value) in values.iter().enumerate() {
+            let record = record_of(topic, number).partition(partition).payload(value);
             producer.send(record).map_err(|(e, _)| e)?;
         }
         producer.flush(DEADLINE)?;
-        let offsets: Result<Vec<i64>, KafkaError> = reports.try_iter().collect();
-        Ok(offsets?)
+        let offsets: Result<BTreeMap<usize, i64>, KafkaError> = reports.try_iter().collect();
+        Ok(offsets?.into_values().collect())
     }
 
     fn consumer(&self, group: &str, config: Config<'_>) -> Outcome<BaseConsumer> {
@@ -589,6 +586,11 @@ impl Compat {
         })?;
         Ok(records)
     }
+}
+
+/// A record with a number to be told of its delivery by.
+fn record_of(topic: &str, number: usize) -> BaseRecord<'_, str, str, usize> {
+    BaseRecord::with_opaque_to(topic, number)
 }
 
 fn poll(consumer: &BaseConsumer) -> Outcome<Option<BorrowedMessage<'_>>> {
