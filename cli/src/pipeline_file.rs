@@ -1,6 +1,6 @@
 //! From the path of a pipeline file to a plan, or to everything that is wrong with it.
 
-use std::{collections::BTreeMap, env, fs, path::Path};
+use std::{collections::BTreeMap, env, fs, path::Path, sync::Arc};
 
 use anyhow::{Context as _, ensure};
 use miette::{GraphicalReportHandler, GraphicalTheme};
@@ -8,7 +8,7 @@ use millstream_pipeline::{Diagnostics, Located, Pipeline, Plan};
 use millstream_sdk::{Catalog, Problem, StreamDesc};
 use serde::Serialize;
 
-use crate::{Context, exit::Exit, talk::Talk};
+use crate::{Context, exit::Exit, schemas::in_process::InProcess, talk::Talk};
 
 /// Columns of an excerpt.
 const WIDTH: usize = 110;
@@ -47,6 +47,11 @@ pub(crate) struct Wrong<'a> {
 
 /// Reads the file and checks all that can be known from it alone.
 pub(crate) fn parse(file: &Path) -> anyhow::Result<Result<Pipeline, Problems>> {
+    parse_with(file, Arc::default())
+}
+
+/// The same for a pipeline that will find its schemas there.
+pub(crate) fn parse_with(file: &Path, schemas: Arc<InProcess>) -> anyhow::Result<Result<Pipeline, Problems>> {
     let unreadable = || format!("cannot read pipeline '{}'", file.display());
     let size = fs::metadata(file).with_context(unreadable)?.len();
     ensure!(
@@ -56,16 +61,23 @@ pub(crate) fn parse(file: &Path) -> anyhow::Result<Result<Pipeline, Problems>> {
     );
     let text = fs::read_to_string(file).with_context(unreadable)?;
     let variable = |name: &str| env::var(name).ok();
-    let parsed = millstream_pipeline::parse(&text, file, &catalog(), &variable);
+    let parsed = millstream_pipeline::parse(&text, file, &catalog().with_schemas(schemas), &variable);
     Ok(parsed.map_err(|diagnostics| Problems::of(file, [diagnostics])))
 }
 
 /// Reads the file, asks its sources for their streams and its sinks whether they can be reached, and plans it.
 pub(crate) async fn plan(file: &Path) -> anyhow::Result<Result<Planned, Problems>> {
-    let pipeline = match parse(file)? {
-        Ok(pipeline) => pipeline,
-        Err(problems) => return Ok(Err(problems)),
-    };
+    match parse(file)? {
+        Ok(pipeline) => plan_pipeline(file, pipeline).await,
+        Err(problems) => Ok(Err(problems)),
+    }
+}
+
+/// Asks the sources of a pipeline for their streams and its sinks whether they can be reached, and plans it.
+pub(crate) async fn plan_pipeline(
+    file: &Path,
+    pipeline: Pipeline,
+) -> anyhow::Result<Result<Planned, Problems>> {
     let Answers {
         discovered,
         problems,

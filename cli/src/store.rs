@@ -14,6 +14,7 @@ use crate::{
     host::{Host, NotOpened, Port},
     pipeline_file,
     remote::{Client, RemoteLog},
+    schemas::port,
 };
 
 const DEFAULT_DIR: &str = "./data";
@@ -55,6 +56,8 @@ pub(crate) struct Store {
     /// The connections to the broker, as soon as there are some.
     client: Option<Arc<Client>>,
     host: Option<(Host, Option<Port>)>,
+    /// The address of the schema registry of the process that has the data directory, if it has one.
+    registry: Option<String>,
 }
 
 impl DataDir {
@@ -112,7 +115,11 @@ async fn open_or_reach(dir: &Path, context: &Context) -> anyhow::Result<Store> {
             ..
         }) => {
             tracing::info!(dir = %dir.display(), address, "another process holds the data directory: asking it");
-            Store::remote(&address).await
+            let store = Store::remote(&address).await?;
+            Ok(Store {
+                registry: port::noted(dir),
+                ..store
+            })
         }
         Err(why) => Err(why.into()),
     }
@@ -124,6 +131,7 @@ impl Store {
             log: host.log(),
             client: None,
             host: Some((host, None)),
+            registry: None,
         }
     }
 
@@ -136,6 +144,7 @@ impl Store {
             log: Arc::new(RemoteLog::new(client.clone())),
             client: Some(client),
             host: None,
+            registry: None,
         })
     }
 
@@ -159,6 +168,11 @@ impl Store {
     /// Whether another process has the data, whose consumers may be at work.
     pub(crate) fn is_remote(&self) -> bool {
         self.host.is_none()
+    }
+
+    /// Where that process has its schema registry, as far as it is known.
+    pub(crate) fn registry(&self) -> Option<&str> {
+        self.registry.as_deref()
     }
 
     pub(crate) fn log(&self) -> &dyn Log {

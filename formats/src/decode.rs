@@ -3,11 +3,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow_schema::{FieldRef, Schema, SchemaRef};
 use arrow_select::filter::filter;
-use millstream_sdk::{StreamSchema, ValueFormat};
+use millstream_sdk::{SchemasError, StreamSchema, ValueFormat};
 use millstream_types::Record;
 
 use crate::{
-    FormatError,
+    FormatError, avro,
     cell::{Cell, Cells},
     column::{Column, Failures},
     csv,
@@ -16,7 +16,15 @@ use crate::{
 };
 
 /// Reads the wanted columns of records.
-pub struct Decoder {
+pub struct Decoder(Kind);
+
+enum Kind {
+    Text(TextDecoder),
+    Avro(Box<avro::StreamDecoder>),
+}
+
+/// Reads formats that are text: splits values into cells, and parses them.
+struct TextDecoder {
     splitter: Splitter,
     /// The wanted columns.
     schema: SchemaRef,
@@ -58,6 +66,10 @@ impl Decoder {
                 }
             }
         }
+        if let ValueFormat::Avro(format) = &schema.format {
+            let decoder = avro::StreamDecoder::new(format, columns, projection)?;
+            return Ok(Self(Kind::Avro(Box::new(decoder))));
+        }
         let names = || {
             let places = columns.fields().iter().zip(&wanted);
             places.filter_map(|(field, place)| Some((field.name().clone(), (*place)?)))
@@ -66,38 +78,55 @@ impl Decoder {
             ValueFormat::Raw => Splitter::Raw,
             ValueFormat::Json => Splitter::Json(json::Splitter::new(names().collect())),
             ValueFormat::Csv(dialect) => Splitter::Csv(csv::Splitter::new(dialect, wanted)?),
+            ValueFormat::Avro(_) => unreachable!("it has a decoder of its own"),
         };
         let null_texts = match &schema.format {
             ValueFormat::Csv(dialect) => [Some(String::new()), dialect.null.clone()]
                 .into_iter()
                 .flatten()
                 .collect(),
-            ValueFormat::Raw | ValueFormat::Json => Vec::new(),
+            ValueFormat::Raw | ValueFormat::Json | ValueFormat::Avro(_) => Vec::new(),
         };
         let fields: Vec<_> = projection
             .iter()
             .map(|index| columns.fields()[*index].clone())
             .collect();
-        Ok(Self {
+        Ok(Self(Kind::Text(TextDecoder {
             splitter,
             schema: Arc::new(Schema::new(fields)),
             null_texts,
-        })
+        })))
     }
 
     /// The schema of the batches.
     pub fn schema(&self) -> &SchemaRef {
-        &self.schema
+        match &self.0 {
+            Kind::Text(decoder) => &decoder.schema,
+            Kind::Avro(decoder) => decoder.schema(),
+        }
     }
 
-    /// Decodes a micro-batch. Never fails as a whole: a record that cannot be read is named, the rest goes on.
-    pub fn decode(&self, records: &[Record]) -> Decoded {
+    /// Decodes a micro-batch: a record that cannot be read is named, the rest goes on. The error is that a schema cannot be
+    /// had, which only formats with a registry know: the same records may be tried again.
+    pub fn decode(&self, records: &[Record]) -> Result<Decoded, SchemasError> {
         let values = records.iter().map(|record| record.value.as_deref());
         self.decode_values(values)
     }
 
     /// The same for values without records around them.
-    pub fn decode_values<'a>(&self, values: impl ExactSizeIterator<Item = Option<&'a [u8]>>) -> Decoded {
+    pub fn decode_values<'a>(
+        &self,
+        values: impl ExactSizeIterator<Item = Option<&'a [u8]>> + Clone,
+    ) -> Result<Decoded, SchemasError> {
+        match &self.0 {
+            Kind::Text(decoder) => Ok(decoder.decode_values(values)),
+            Kind::Avro(decoder) => decoder.decode_values(values),
+        }
+    }
+}
+
+impl TextDecoder {
+    fn decode_values<'a>(&self, values: impl ExactSizeIterator<Item = Option<&'a [u8]>>) -> Decoded {
         let mut cells = Cells::new(self.schema.fields().len(), values.len());
         let mut rows = Vec::with_capacity(values.len());
         let mut failed = BTreeMap::new();

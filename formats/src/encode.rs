@@ -1,10 +1,15 @@
+use std::sync::OnceLock;
+
 use arrow_array::{ArrayRef, RecordBatch, cast::AsArray};
 use arrow_schema::{DataType, SchemaRef};
 use bytes::Bytes;
-use millstream_sdk::{CsvDialect, StreamSchema, ValueFormat};
+use millstream_schema_registry_avro::wire;
+use millstream_sdk::{AvroFormat, CsvDialect, SchemaText, StreamSchema, ValueFormat};
 
 use crate::{
-    FormatError, csv,
+    FormatError,
+    avro::{self, AvroStreamError},
+    csv,
     error::check_columns,
     json,
     text::{self, Kind, Writer},
@@ -12,19 +17,48 @@ use crate::{
 
 /// Writes rows as values. Decoding what it writes gives the same rows, except that a NULL raw value is written as an
 /// empty one.
-pub struct Encoder {
+pub struct Encoder(Form);
+
+enum Form {
+    Text(TextEncoder),
+    Avro(Box<AvroEncoder>),
+}
+
+/// Rows as values.
+#[derive(Debug, Default)]
+pub struct Encoded {
+    /// One for each row that could be written, in order: slices of one buffer.
+    pub values: Vec<Bytes>,
+    /// Index and reason of the other rows. Ascending. Only Avro has some: a schema may know less than a column.
+    pub failed: Vec<(usize, String)>,
+}
+
+/// Writes formats that are text.
+struct TextEncoder {
     format: ValueFormat,
     columns: SchemaRef,
     /// What stands before each value of a row, for example `,"carrier":`.
     prefixes: Vec<Vec<u8>>,
 }
 
+struct AvroEncoder {
+    encoder: avro::Encoder,
+    format: AvroFormat,
+    schema: SchemaText,
+    /// The magic byte and the schema's id, once it was needed.
+    prefix: OnceLock<Vec<u8>>,
+}
+
 impl Encoder {
     pub fn new(schema: &StreamSchema) -> Result<Self, FormatError> {
         check_columns(schema)?;
+        if let ValueFormat::Avro(format) = &schema.format {
+            let encoder = AvroEncoder::new(format, &schema.columns)?;
+            return Ok(Self(Form::Avro(Box::new(encoder))));
+        }
         let fields = schema.columns.fields().iter().enumerate();
         let prefix = |index: usize, name: &str| match &schema.format {
-            ValueFormat::Raw => Vec::new(),
+            ValueFormat::Raw | ValueFormat::Avro(_) => Vec::new(),
             ValueFormat::Csv(dialect) => {
                 if index == 0 {
                     Vec::new()
@@ -39,15 +73,55 @@ impl Encoder {
                 prefix
             }
         };
-        Ok(Self {
+        Ok(Self(Form::Text(TextEncoder {
             prefixes: fields.map(|(index, field)| prefix(index, field.name())).collect(),
             format: schema.format.clone(),
             columns: schema.columns.clone(),
+        })))
+    }
+
+    /// One value per row of a batch with the schema's columns.
+    pub fn encode(&self, batch: &RecordBatch) -> Result<Encoded, FormatError> {
+        match &self.0 {
+            Form::Text(encoder) => Ok(Encoded {
+                values: encoder.encode(batch)?,
+                failed: Vec::new(),
+            }),
+            Form::Avro(encoder) => encoder.encode(batch),
+        }
+    }
+}
+
+impl AvroEncoder {
+    fn new(format: &AvroFormat, columns: &SchemaRef) -> Result<Self, AvroStreamError> {
+        let schema = avro::schema(format, columns)?;
+        Ok(Self {
+            encoder: avro::Encoder::new(&schema, columns)?,
+            format: format.clone(),
+            schema: avro::schema_text(format, columns)?,
+            prefix: OnceLock::new(),
         })
     }
 
-    /// One value per row of a batch with the schema's columns: slices of one buffer.
-    pub fn encode(&self, batch: &RecordBatch) -> Result<Vec<Bytes>, FormatError> {
+    fn encode(&self, batch: &RecordBatch) -> Result<Encoded, FormatError> {
+        let prefix = match self.prefix.get() {
+            Some(prefix) => prefix,
+            None => {
+                let id = self.format.schemas.id_of(&self.format.subject, &self.schema);
+                let mut prefix = Vec::with_capacity(wire::PREFIX_BYTES);
+                wire::frame(id.map_err(AvroStreamError::from)?, &mut prefix);
+                self.prefix.get_or_init(|| prefix)
+            }
+        };
+        Ok(self
+            .encoder
+            .encode(batch, prefix)
+            .map_err(AvroStreamError::from)?)
+    }
+}
+
+impl TextEncoder {
+    fn encode(&self, batch: &RecordBatch) -> Result<Vec<Bytes>, FormatError> {
         self.check(batch)?;
         let mut out = Vec::with_capacity(batch.num_rows() * self.row_bytes());
         let mut ends = Vec::with_capacity(batch.num_rows());
@@ -55,6 +129,7 @@ impl Encoder {
             ValueFormat::Raw => write_raw(batch.column(0), &mut out, &mut ends),
             ValueFormat::Csv(dialect) => self.write_csv(dialect, batch, &mut out, &mut ends),
             ValueFormat::Json => self.write_json(batch, &mut out, &mut ends),
+            ValueFormat::Avro(_) => unreachable!("it has an encoder of its own"),
         }
         Ok(cut(out, &ends))
     }

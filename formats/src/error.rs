@@ -1,9 +1,9 @@
 use arrow_schema::DataType;
-use millstream_sdk::{StreamSchema, ValueFormat};
+use millstream_sdk::{SchemasError, StreamSchema, TaskError, ValueFormat};
 
 use millstream_sdk::is_supported;
 
-use crate::csv;
+use crate::{avro::AvroStreamError, csv};
 
 /// Why a stream's values cannot be read or written at all. (What is wrong with one record is a text beside its index.)
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +20,20 @@ pub enum FormatError {
     CsvDialect,
     #[error("the batch does not have the columns of the schema: expected {expected}, found {found}")]
     Mismatch { expected: String, found: String },
+    #[error(transparent)]
+    Avro(#[from] AvroStreamError),
+}
+
+/// A registry that does not answer may answer later; whatever else a batch as a whole fails with does not pass.
+impl From<FormatError> for TaskError {
+    fn from(error: FormatError) -> Self {
+        match error {
+            FormatError::Avro(AvroStreamError::Schemas(error @ SchemasError::Unavailable { .. })) => {
+                Self::retry(error)
+            }
+            error => Self::fatal(error),
+        }
+    }
 }
 
 /// Whether values of this schema can be read and written.
@@ -38,7 +52,7 @@ pub(crate) fn check_columns(schema: &StreamSchema) -> Result<(), FormatError> {
         }
     }
     match &schema.format {
-        ValueFormat::Json => Ok(()),
+        ValueFormat::Json | ValueFormat::Avro(_) => Ok(()),
         ValueFormat::Csv(dialect) => csv::check(dialect),
         ValueFormat::Raw => match fields.iter().map(|field| field.data_type()).collect::<Vec<_>>()[..] {
             [DataType::Utf8 | DataType::Binary] => Ok(()),

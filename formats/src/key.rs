@@ -29,10 +29,13 @@ impl KeyReader {
     /// The keys of many values, in order: cheaper than one at a time.
     pub fn read_all<'a>(
         &self,
-        values: impl ExactSizeIterator<Item = Option<&'a [u8]>>,
+        values: impl ExactSizeIterator<Item = Option<&'a [u8]>> + Clone,
     ) -> Vec<Result<Option<Bytes>, String>> {
         let count = values.len();
-        let decoded = self.decoder.decode_values(values);
+        let decoded = match self.decoder.decode_values(values) {
+            Ok(decoded) => decoded,
+            Err(unavailable) => return (0..count).map(|_| Err(unavailable.to_string())).collect(),
+        };
         let mut keys: Vec<_> = (0..count).map(|_| Ok(None)).collect();
         let column = decoded.batch.column(0);
         for (index, key) in decoded.rows.iter().zip(key_texts(column)) {

@@ -4,12 +4,13 @@
 //! - [`Encoder`]: one value per row of a batch; decoding it again gives the same row.
 //! - [`KeyReader`], [`key_text`]: the text of one column, which becomes a record key.
 //!
-//! Every format works in the same two steps: it *splits* a value into the texts of the wanted columns, without copying
+//! Every text format works in the same two steps: it *splits* a value into the texts of the wanted columns, without copying
 //! (`cell`), then `column` parses each column in one loop. The way back is the mirror image:
 //! `text` writes a cell, the format frames it.
 //!
-//! Deliberately absent: files and framing between records (a record is one value), Avro and Protobuf (they arrive with
-//! the registry), nested columns.
+//! Avro ([`avro`]) goes from bytes to columns in one step; [`Decoder`] and [`Encoder`] hand over to it.
+//!
+//! Deliberately absent: files and framing between records (a record is one value), Protobuf, nested columns.
 
 pub mod avro;
 mod cell;
@@ -24,6 +25,6 @@ mod text;
 
 pub use csv::{csv_field_end, is_csv_null};
 pub use decode::{Decoded, Decoder};
-pub use encode::Encoder;
+pub use encode::{Encoded, Encoder};
 pub use error::FormatError;
 pub use key::{KeyReader, key_text, key_texts};

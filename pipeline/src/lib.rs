@@ -25,7 +25,10 @@ mod validate;
 mod yaml;
 
 pub use diagnostics::{Diagnostics, Located};
-pub use pipeline::{Pipeline, SinkRef, SourceRef};
-pub use plan::{BadRecords, ErrorPolicy, LogChoice, Plan, PlannedTopic, ProcessorNode, SinkNode, SourceNode};
+pub use pipeline::{Pipeline, SinkRef, SourceRef, UnknownColumns};
+pub use plan::{
+    AvroTopic, BadRecords, Conversion, ErrorPolicy, LogChoice, Plan, PlannedTopic, ProcessorNode, SinkNode,
+    SourceNode,
+};
 pub use read::parse;
 pub use schema::json_schema;

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use arrow_schema::SchemaRef;
 use millstream_sdk::{
-    Config, ConfigPath, Problem, ProcessorFactory, SinkFactory, SourceFactory, StreamSchema,
+    AvroFormat, Config, ConfigPath, Problem, ProcessorFactory, SchemaText, Schemas, SinkFactory,
+    SourceFactory, StreamSchema, ValueFormat,
 };
-use millstream_types::TopicName;
+use millstream_types::{Subject, TopicName};
 
 use crate::{
     Diagnostics, LogChoice,
@@ -24,6 +26,7 @@ pub struct Pipeline {
     pub(crate) sources: Vec<SourceEntry>,
     pub(crate) processors: Vec<ProcessorEntry>,
     pub(crate) sinks: Vec<SinkEntry>,
+    pub(crate) schemas: Arc<dyn Schemas>,
     pub(crate) text: SourceText,
     pub(crate) root: Node,
 }
@@ -48,6 +51,8 @@ pub(crate) struct StreamEntry {
     pub(crate) topic: TopicName,
     /// `None`: as the node of this pipeline writes it.
     pub(crate) schema: Option<StreamSchema>,
+    /// Avro whose columns are known to the registry alone.
+    pub(crate) avro: Option<AvroFormat>,
     pub(crate) path: ConfigPath,
 }
 
@@ -79,9 +84,58 @@ pub(crate) struct SinkEntry {
     pub(crate) config: Config,
 }
 
+/// A topic of Avro that other programs write, and of which the file does not say the columns.
+pub struct UnknownColumns<'a> {
+    /// Under which the registry has its schema.
+    pub subject: &'a Subject,
+    pub path: &'a ConfigPath,
+}
+
 impl Pipeline {
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The topics whose columns must be asked of the schema registry, and told with [`Pipeline::learn`].
+    pub fn unknown_columns(&self) -> impl Iterator<Item = UnknownColumns<'_>> {
+        let unknown = self.streams.iter().filter(|stream| stream.schema.is_none());
+        unknown
+            .filter(|stream| !self.writes(&stream.topic))
+            .filter_map(|stream| {
+                Some(UnknownColumns {
+                    subject: &stream.avro.as_ref()?.subject,
+                    path: &stream.path,
+                })
+            })
+    }
+
+    /// What the registry answered: the newest schema of a subject, and the columns that it has.
+    pub fn learn(&mut self, subject: &Subject, schema: &Arc<SchemaText>, columns: &SchemaRef) {
+        for stream in &mut self.streams {
+            match &stream.avro {
+                Some(avro) if avro.subject == *subject && stream.schema.is_none() => {
+                    let format = ValueFormat::Avro(AvroFormat {
+                        schema: Some(schema.clone()),
+                        ..avro.clone()
+                    });
+                    stream.schema = Some(StreamSchema {
+                        format,
+                        columns: columns.clone(),
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether a node names the topic as its output.
+    fn writes(&self, topic: &TopicName) -> bool {
+        let sources = self.sources.iter().map(|source| source.common.into.full());
+        let processors = self
+            .processors
+            .iter()
+            .map(|processor| processor.common.into.full());
+        sources.chain(processors).any(|into| into.topic == topic.as_str())
     }
 
     pub fn log(&self) -> &LogChoice {

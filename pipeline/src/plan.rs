@@ -1,6 +1,9 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use millstream_sdk::{Config, Output, ProcessorPlan, SinkPlan, SourceFactory};
+use arrow_schema::SchemaRef;
+use millstream_sdk::{
+    AvroFormat, Config, ConfigPath, Output, ProcessorPlan, SinkPlan, SourceFactory, StreamSchema,
+};
 use millstream_types::TopicName;
 
 /// A pipeline that is known to fit together: every edge is a topic with a type, every node fits its edges.
@@ -11,6 +14,8 @@ pub struct Plan {
     pub log: LogChoice,
     /// Every topic that a node reads or writes, dead letter topics included. Missing ones are created.
     pub topics: Vec<PlannedTopic>,
+    /// The topics that nodes write as Avro: their schemas must be registered before the first record is written.
+    pub avro: Vec<AvroTopic>,
     pub sources: Vec<SourceNode>,
     pub processors: Vec<ProcessorNode>,
     pub sinks: Vec<SinkNode>,
@@ -32,12 +37,32 @@ pub struct PlannedTopic {
     pub config: BTreeMap<String, String>,
 }
 
+/// A topic that nodes of the pipeline write as Avro.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AvroTopic {
+    pub name: TopicName,
+    pub format: AvroFormat,
+    /// Of which the schema is made.
+    pub columns: SchemaRef,
+    /// The node that writes it, for messages.
+    pub path: ConfigPath,
+}
+
+/// What becomes of the values of a source's stream on their way into the topic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conversion {
+    pub from: StreamSchema,
+    pub to: StreamSchema,
+}
+
 pub struct SourceNode {
     pub name: String,
     pub factory: Arc<dyn SourceFactory>,
     pub config: Config,
     /// The topic of each stream, in the order of `discover`'s answer.
     pub topics: Vec<TopicName>,
+    /// For each topic how values are rewritten; `None`: they stay as the source yields them.
+    pub conversions: Vec<Option<Conversion>>,
     pub output: Output,
     pub max_tasks: usize,
     pub on_error: ErrorPolicy,

@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
-use millstream_sdk::{Catalog, Config, ConfigPath, Problem, StreamSchema, ValueFormat};
+use millstream_sdk::{Catalog, Config, ConfigPath, NoSchemas, Problem, Schemas, StreamSchema, ValueFormat};
 use millstream_types::TopicName;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -47,10 +47,11 @@ pub fn parse(
         refused: marks.iter().map(|mark| mark.path.clone()).collect(),
         base_dir: file.parent().unwrap_or(Path::new("")).into(),
         common: schema::common_keys(),
+        schemas: catalog.schemas.clone().unwrap_or_else(|| Arc::new(NoSchemas)),
         problems: Vec::new(),
     };
     let parts = reader.parts();
-    let problems = reader.problems;
+    let (problems, schemas) = (reader.problems, reader.schemas);
     marks.extend(source.marks(&root, problems));
     match parts {
         Some(parts) if marks.is_empty() => Ok(Pipeline {
@@ -61,6 +62,7 @@ pub fn parse(
             sources: parts.sources,
             processors: parts.processors,
             sinks: parts.sinks,
+            schemas,
             text: source,
             root,
         }),
@@ -86,6 +88,7 @@ struct Reader<'a> {
     refused: Vec<ConfigPath>,
     base_dir: Arc<Path>,
     common: CommonKeys,
+    schemas: Arc<dyn Schemas>,
     problems: Vec<Problem>,
 }
 
@@ -162,23 +165,32 @@ impl Reader<'_> {
         };
         let topic =
             TopicName::new(&text).map_err(|error| self.problems.push(Problem::new(topic_path, error)));
-        let format = stream.format.map_or(ValueFormat::Json, ValueFormat::from);
-        let schema = match stream.columns {
+        let columns = match stream.columns {
             Some(columns) => {
                 let columns = columns::schema(&columns, &path.clone().key("columns"));
-                let columns = columns.map_err(|problems| self.problems.extend(problems)).ok()?;
-                Some(StreamSchema {
-                    format,
-                    columns: columns.into(),
-                })
+                Some(columns.map_err(|problems| self.problems.extend(problems)).ok()?)
             }
-            None if format == ValueFormat::Raw => Some(columns::raw()),
             None => None,
+        };
+        let topic = topic.ok()?;
+        let format = match stream.format {
+            Some(format) => format.of_topic(&topic, &self.schemas),
+            None => ValueFormat::Json,
+        };
+        let (schema, avro) = match (columns, format) {
+            (Some(columns), format) => {
+                let columns = columns.into();
+                (Some(StreamSchema { format, columns }), None)
+            }
+            (None, ValueFormat::Raw) => (Some(columns::raw()), None),
+            (None, ValueFormat::Avro(format)) => (None, Some(format)),
+            (None, ValueFormat::Json | ValueFormat::Csv(_)) => (None, None),
         };
         Some(StreamEntry {
             name: name.into(),
-            topic: topic.ok()?,
+            topic,
             schema,
+            avro,
             path,
         })
     }

@@ -6,7 +6,7 @@ mod topics;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use millstream_sdk::{ConfigPath, Output, Problem, StreamDesc, ValueFormat};
+use millstream_sdk::{AvroFormat, ConfigPath, Output, Problem, StreamDesc, StreamSchema, ValueFormat};
 use millstream_types::TopicName;
 
 use self::{
@@ -14,10 +14,10 @@ use self::{
     topics::{Edge, Topic, fill, placeholder, topic_path},
 };
 use crate::{
-    BadRecords, Diagnostics, ErrorPolicy, Pipeline, Plan, ProcessorNode, SinkNode, SourceNode,
+    BadRecords, Conversion, Diagnostics, ErrorPolicy, Pipeline, Plan, ProcessorNode, SinkNode, SourceNode,
     pipeline::{ProcessorEntry, SinkEntry, SourceEntry},
     policy,
-    spec::{OnError, TopicSpec},
+    spec::{Format, OnError, TopicSpec},
 };
 
 impl Pipeline {
@@ -47,6 +47,7 @@ impl Pipeline {
         Ok(Plan {
             name: self.name.clone(),
             log: self.log.clone(),
+            avro: planner.avro_topics(),
             topics: planner.planned_topics(),
             sources,
             processors,
@@ -81,14 +82,27 @@ impl<'p> Planner<'p> {
             self.problems
                 .push(Problem::new(entry.path.clone(), "the source has nothing to read"));
         }
-        let output = output(&into);
+        let is_avro = into.format.as_ref().is_some_and(Format::is_avro);
         let mut topics = Vec::new();
+        let mut conversions = Vec::new();
+        // That its values become Avro is not the source's business.
+        let output = Output {
+            key: into.key.clone(),
+            format: into.format.clone().and_then(Format::plain),
+        };
         for stream in streams {
             let name = fill(&into.topic, &stream.name);
             self.check_output(&output, &stream.schema, &path);
             if let Some(topic) = self.written_topic(&name, &into, &path) {
-                self.set_type(&topic, stream.schema.clone(), &entry.name, &path);
+                let from = &stream.schema;
+                let conversion = is_avro.then(|| Conversion {
+                    from: from.clone(),
+                    to: self.as_avro(&topic, from),
+                });
+                let schema = conversion.as_ref().map_or(from, |conversion| &conversion.to);
+                self.set_type(&topic, schema.clone(), &entry.name, &path);
                 topics.push(topic);
+                conversions.push(conversion);
             }
         }
         Some(SourceNode {
@@ -96,6 +110,7 @@ impl<'p> Planner<'p> {
             factory: entry.factory.clone(),
             config: entry.config.clone(),
             topics,
+            conversions,
             output,
             max_tasks: entry.common.tasks.map_or(1, |tasks| usize::from(tasks.0)),
             on_error: on_error?,
@@ -147,6 +162,16 @@ impl<'p> Planner<'p> {
                     let origin = format!("streams.{}", entry.name);
                     self.set_type(&entry.topic, schema.clone(), &origin, &entry.path);
                 }
+                None if !written && entry.avro.is_some() => {
+                    let message = format!(
+                        "the columns of '{}' are those of its schema, which is not known",
+                        entry.topic
+                    );
+                    let help = "say them: columns: { id: BIGINT, name: VARCHAR }";
+                    self.problems
+                        .push(Problem::new(entry.path.clone(), message).help(help));
+                    self.topic(&entry.topic).schema = Edge::Broken;
+                }
                 None if !written && !self.may_come(entry.topic.as_str()) => {
                     let message = format!("no node writes '{}': its columns must be given", entry.topic);
                     let help = "columns: { id: BIGINT, name: VARCHAR }";
@@ -156,6 +181,23 @@ impl<'p> Planner<'p> {
                 }
                 None => {}
             }
+        }
+    }
+
+    fn output(&self, into: &TopicSpec, topic: &TopicName) -> Output {
+        let format = into.format.clone();
+        Output {
+            key: into.key.clone(),
+            format: format.map(|format| format.of_topic(topic, &self.pipeline.schemas)),
+        }
+    }
+
+    /// The same columns as Avro.
+    fn as_avro(&self, topic: &TopicName, schema: &StreamSchema) -> StreamSchema {
+        let format = AvroFormat::of_topic(topic, self.pipeline.schemas.clone());
+        StreamSchema {
+            format: ValueFormat::Avro(format),
+            columns: schema.columns.clone(),
         }
     }
 
@@ -216,7 +258,8 @@ impl<'p> Planner<'p> {
             return None;
         };
         let inputs = BTreeMap::from([(entry.inputs.first()?.clone(), schema.clone())]);
-        let output = output(&into);
+        let topic = TopicName::new(&into.topic).ok()?;
+        let output = self.output(&into, &topic);
         let plan = match entry.factory.plan(&entry.config, &inputs, &output) {
             Ok(plan) => plan,
             Err(problems) => {
@@ -226,7 +269,6 @@ impl<'p> Planner<'p> {
             }
         };
         self.check_output(&output, plan.output(), &path);
-        let topic = TopicName::new(&into.topic).ok()?;
         self.set_type(&topic, plan.output().clone(), &entry.name, &path);
         Some(ProcessorNode {
             name: entry.name.clone(),
@@ -320,13 +362,6 @@ impl<'p> Planner<'p> {
                 None
             }
         }
-    }
-}
-
-fn output(into: &TopicSpec) -> Output {
-    Output {
-        key: into.key.clone(),
-        format: into.format.clone().map(ValueFormat::from),
     }
 }
 

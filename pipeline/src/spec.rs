@@ -3,10 +3,10 @@
 //!
 //! Deliberately absent: the keys of connectors, which say theirs by themselves (`millstream_sdk::Spec`).
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
-use millstream_sdk::{CsvDialect, ValueFormat};
-use millstream_types::HumanDuration;
+use millstream_sdk::{AvroFormat, CsvDialect, Schemas, ValueFormat};
+use millstream_types::{HumanDuration, TopicName};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
     Deserialize, Deserializer,
@@ -224,6 +224,8 @@ pub(crate) enum FormatWord {
     Csv,
     /// Bytes or text that nobody looks into.
     Raw,
+    /// Avro data of the schemas that are registered for the topic.
+    Avro,
 }
 
 /// CSV rows with their own characters.
@@ -377,18 +379,30 @@ impl OneOrMany {
     }
 }
 
-impl From<Format> for ValueFormat {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Word(FormatWord::Json) => Self::Json,
-            Format::Word(FormatWord::Csv) => Self::Csv(CsvDialect::default()),
-            Format::Word(FormatWord::Raw) => Self::Raw,
-            Format::Csv(CsvFormat { csv }) => Self::Csv(CsvDialect {
+impl Format {
+    /// The format of a topic's values.
+    pub(crate) fn of_topic(self, topic: &TopicName, schemas: &Arc<dyn Schemas>) -> ValueFormat {
+        let avro = || ValueFormat::Avro(AvroFormat::of_topic(topic, schemas.clone()));
+        self.plain().unwrap_or_else(avro)
+    }
+
+    /// A format that is the same for all topics.
+    pub(crate) fn plain(self) -> Option<ValueFormat> {
+        Some(match self {
+            Self::Word(FormatWord::Json) => ValueFormat::Json,
+            Self::Word(FormatWord::Csv) => ValueFormat::Csv(CsvDialect::default()),
+            Self::Word(FormatWord::Raw) => ValueFormat::Raw,
+            Self::Word(FormatWord::Avro) => return None,
+            Self::Csv(CsvFormat { csv }) => ValueFormat::Csv(CsvDialect {
                 delimiter: csv.delimiter.0,
                 quote: csv.quote.0,
                 null: csv.null,
             }),
-        }
+        })
+    }
+
+    pub(crate) fn is_avro(&self) -> bool {
+        matches!(self, Self::Word(FormatWord::Avro))
     }
 }
 

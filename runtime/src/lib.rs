@@ -21,6 +21,7 @@ mod partitioner;
 mod positions;
 mod prepare;
 mod processor_task;
+mod rewrite;
 mod run;
 mod scope;
 mod sink_task;

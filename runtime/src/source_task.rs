@@ -18,6 +18,7 @@ use crate::{
     names::positions_topic,
     partitioner::{Partitioner, murmur2},
     positions::{self, PositionKey},
+    rewrite::Rewriter,
     scope::Scope,
     status::Counts,
     supervisor::{Ended, Task},
@@ -38,13 +39,21 @@ struct Running {
     source: Box<dyn Source>,
     transaction: Transaction,
     bad_records: BadRecordHandler,
-    /// The topic of each stream.
-    outputs: Vec<(TopicName, Partitioner)>,
+    /// Of each stream.
+    outputs: Vec<StreamOutput>,
     committed: Option<Position>,
     /// A boundary that covers everything appended so far.
     boundary: Option<Position>,
     /// Something was appended after the last boundary.
     uncovered: bool,
+}
+
+/// Where the records of a stream go.
+struct StreamOutput {
+    topic: TopicName,
+    partitioner: Partitioner,
+    /// If they are not written as they come.
+    rewriter: Option<Rewriter>,
 }
 
 #[async_trait]
@@ -88,11 +97,18 @@ impl SourceTask {
         if let Some(counts) = self.doubt.settle(resume.as_ref()) {
             scope.cell.committed(counts);
         }
-        let outputs = self.node.topics.iter().map(|topic| {
-            let partitioner = Partitioner::new(scope.partitions(topic)?, murmur2(scope.task.as_bytes()));
-            Ok((topic.clone(), partitioner))
-        });
         let node = &self.node;
+        let outputs = node
+            .topics
+            .iter()
+            .zip(&node.conversions)
+            .map(|(topic, conversion)| {
+                Ok(StreamOutput {
+                    topic: topic.clone(),
+                    partitioner: Partitioner::new(scope.partitions(topic)?, murmur2(scope.task.as_bytes())),
+                    rewriter: conversion.as_ref().map(Rewriter::new).transpose()?,
+                })
+            });
         let source = node.factory.open(
             &node.config,
             self.work.clone(),
@@ -193,14 +209,24 @@ impl Running {
     async fn append(
         &mut self,
         stream: usize,
-        records: Vec<Record>,
-        rejected: Vec<Rejected>,
+        mut records: Vec<Record>,
+        mut rejected: Vec<Rejected>,
     ) -> Result<(), TaskError> {
-        let Some((topic, partitioner)) = self.outputs.get_mut(stream) else {
+        let Some(output) = self.outputs.get_mut(stream) else {
             return Err(TaskError::fatal(format!(
                 "the source yields records of stream {stream}, which it did not discover"
             )));
         };
+        let StreamOutput {
+            topic,
+            partitioner,
+            rewriter,
+        } = output;
+        if let Some(rewriter) = rewriter {
+            let (rewritten, unfit) = rewriter.rewrite(records)?;
+            records = rewritten;
+            rejected.extend(unfit);
+        }
         let bytes = |records: &mut dyn Iterator<Item = &Record>| -> u64 {
             records.map(|r| r.payload_bytes() as u64).sum()
         };

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use schemars::Schema;
 
-use crate::{ProcessorFactory, SinkFactory, SourceFactory};
+use crate::{ProcessorFactory, Schemas, SinkFactory, SourceFactory};
 
 /// What a connector or processor says of itself.
 pub struct Spec {
@@ -32,6 +32,8 @@ pub struct Catalog {
     pub sources: BTreeMap<&'static str, Arc<dyn SourceFactory>>,
     pub processors: BTreeMap<&'static str, Arc<dyn ProcessorFactory>>,
     pub sinks: BTreeMap<&'static str, Arc<dyn SinkFactory>>,
+    /// The registry of the schemas of Avro topics; `None`: there is none.
+    pub schemas: Option<Arc<dyn Schemas>>,
 }
 
 impl Catalog {
@@ -44,6 +46,12 @@ impl Catalog {
     #[must_use]
     pub fn with_processor(mut self, factory: impl ProcessorFactory + 'static) -> Self {
         self.processors.insert(factory.spec().kind, Arc::new(factory));
+        self
+    }
+
+    #[must_use]
+    pub fn with_schemas(mut self, schemas: Arc<dyn Schemas>) -> Self {
+        self.schemas = Some(schemas);
         self
     }
 

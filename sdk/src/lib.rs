@@ -9,6 +9,7 @@
 //!
 //! Deliberately absent: the log, topics' partitions, threads. A connector never names any of them.
 
+mod avro;
 mod catalog;
 mod column_type;
 mod config;
@@ -19,6 +20,7 @@ mod sink;
 mod source;
 pub mod testing;
 
+pub use avro::{AvroFormat, NoSchemas, SchemaText, Schemas, SchemasError};
 pub use catalog::{Catalog, Guarantee, Spec};
 pub use column_type::{UnknownType, is_supported, parse_type, type_name, type_names};
 pub use config::{Config, ConfigPath, PathSegment, Problem};

@@ -1,9 +1,9 @@
 use arrow_schema::SchemaRef;
-use serde::{Deserialize, Serialize};
+
+use crate::AvroFormat;
 
 /// How the value bytes of a topic are written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValueFormat {
     /// Bytes or text that nobody looks into: one column `value`.
     Raw,
@@ -11,10 +11,12 @@ pub enum ValueFormat {
     Json,
     /// One CSV row per record, without header and line end; the columns stand in schema order.
     Csv(CsvDialect),
+    /// Avro data of registered schemas.
+    Avro(AvroFormat),
 }
 
 /// The characters of a CSV row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CsvDialect {
     pub delimiter: u8,
     pub quote: u8,

@@ -1,8 +1,13 @@
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::anyhow;
-use millstream_pipeline::{LogChoice, Plan};
+use millstream_pipeline::{LogChoice, Pipeline, Plan};
 use millstream_runtime::{NodeKind, NodeState, NodeStatus, Outcome, RunError, RunOptions, Status};
+use millstream_sdk::Problem;
 use millstream_types::HumanDuration;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -14,8 +19,13 @@ use crate::{
     host::{Host, Port},
     monitor::MetricsListen,
     output::{Row, grouped},
-    pipeline_file::{self, Planned, Problems},
-    progress, stop,
+    pipeline_file::{self, Problems},
+    progress,
+    schemas::{
+        in_process::{self, InProcess},
+        port::{RegistryListen, SchemaPort},
+    },
+    stop,
 };
 
 /// Run a pipeline
@@ -49,6 +59,30 @@ pub(crate) struct Args {
     commit_interval: Option<HumanDuration>,
     #[command(flatten)]
     metrics: MetricsListen,
+    #[command(flatten)]
+    registry: RegistryListen,
+}
+
+/// What a run works on.
+struct Opened {
+    host: Host,
+    registry: SchemaPort,
+}
+
+impl Opened {
+    /// The registry first: it stands on the log.
+    async fn close(self) {
+        self.registry.close().await;
+        self.host.close().await;
+    }
+}
+
+/// A pipeline that can run.
+struct Ready {
+    pipeline: Pipeline,
+    plan: Plan,
+    opened: Opened,
+    listen: Option<String>,
 }
 
 /// What a run did.
@@ -66,35 +100,33 @@ struct Summary<'a> {
 impl Args {
     pub(crate) async fn execute(self, context: &mut Context) -> anyhow::Result<Exit> {
         let stop = stop::on_signal(&context.talk)?;
-        let Planned {
+        let monitor = self.metrics.open(&context.talk).await?;
+        let Ready {
             pipeline,
             plan,
-            warnings,
-        } = match pipeline_file::plan(&self.pipeline).await? {
-            Ok(planned) => planned,
+            opened,
+            listen,
+        } = match self.prepare(context).await? {
+            Ok(ready) => ready,
             Err(problems) => return problems.refuse(context),
         };
-        warnings.show(&context.talk);
-        let (dir, listen) = self.place(&plan);
-        let monitor = self.metrics.open(&context.talk).await?;
-        let host = Host::open(&dir, context.clock.clone()).await?;
-        let port = match self.open_port(&host, listen, context).await {
+        let port = match self.open_port(&opened.host, listen, context).await {
             Ok(port) => port,
             Err(error) => {
-                host.close().await;
+                opened.close().await;
                 return Err(error);
             }
         };
-        monitor.started(&host);
+        monitor.started(&opened.host);
         let name = plan.name.clone();
         let begin = Instant::now();
-        let (outcome, nodes) = self.run(plan, &host, stop, context).await;
+        let (outcome, nodes) = self.run(plan, &opened.host, stop, context).await;
         let elapsed = begin.elapsed();
         monitor.stopping();
         if let Some(port) = port {
             port.close().await;
         }
-        host.close().await;
+        opened.close().await;
         monitor.close().await;
         self.show(&name, &outcome, &nodes, elapsed, context)?;
         match outcome {
@@ -107,9 +139,77 @@ impl Args {
         }
     }
 
+    /// Plans the pipeline, opens the log, and registers what it writes. Nothing is made while the pipeline may be wrong,
+    /// unless only the registry knows what it reads.
+    async fn prepare(&self, context: &Context) -> anyhow::Result<Result<Ready, Problems>> {
+        let schemas = Arc::new(InProcess::default());
+        let pipeline = match pipeline_file::parse_with(&self.pipeline, schemas.clone())? {
+            Ok(pipeline) => pipeline,
+            Err(problems) => return Ok(Err(problems)),
+        };
+        let (dir, listen) = self.place(pipeline.log());
+        let mut opened = None;
+        if pipeline.unknown_columns().next().is_some() {
+            opened = Some(self.open(&dir, true, &schemas, context).await?);
+        }
+        let planned = self.plan(pipeline, &dir, &schemas, &mut opened, context).await;
+        match (planned, opened) {
+            (Ok(Ok((pipeline, plan))), Some(opened)) => Ok(Ok(Ready {
+                pipeline,
+                plan,
+                opened,
+                listen,
+            })),
+            (planned, opened) => {
+                if let Some(opened) = opened {
+                    opened.close().await;
+                }
+                planned.map(|planned| Err(planned.err().expect("a plan is made on an open log")))
+            }
+        }
+    }
+
+    async fn plan(
+        &self,
+        mut pipeline: Pipeline,
+        dir: &Path,
+        schemas: &InProcess,
+        opened: &mut Option<Opened>,
+        context: &Context,
+    ) -> anyhow::Result<Result<(Pipeline, Plan), Problems>> {
+        let refused = |pipeline: &Pipeline, problems: Vec<Problem>| {
+            Ok(Err(Problems::of(
+                &self.pipeline,
+                [pipeline.diagnostics(problems)],
+            )))
+        };
+        if let Some(registry) = opened.as_ref().and_then(|opened| opened.registry.registry()) {
+            let problems = in_process::teach(&mut pipeline, registry).await?;
+            if !problems.is_empty() {
+                return refused(&pipeline, problems);
+            }
+        }
+        let planned = match pipeline_file::plan_pipeline(&self.pipeline, pipeline).await? {
+            Ok(planned) => planned,
+            Err(problems) => return Ok(Err(problems)),
+        };
+        planned.warnings.show(&context.talk);
+        let (pipeline, plan) = (planned.pipeline, planned.plan);
+        if opened.is_none() {
+            *opened = Some(self.open(dir, !plan.avro.is_empty(), schemas, context).await?);
+        }
+        if let Some(registry) = opened.as_ref().and_then(|opened| opened.registry.registry()) {
+            let problems = in_process::register(&plan, registry).await?;
+            if !problems.is_empty() {
+                return refused(&pipeline, problems);
+            }
+        }
+        Ok(Ok((pipeline, plan)))
+    }
+
     /// The data directory, and the address to listen on.
-    fn place(&self, plan: &Plan) -> (PathBuf, Option<String>) {
-        let LogChoice::Embedded { dir, listen } = &plan.log;
+    fn place(&self, log: &LogChoice) -> (PathBuf, Option<String>) {
+        let LogChoice::Embedded { dir, listen } = log;
         let dir = self.data_dir.as_ref().unwrap_or(dir).clone();
         let listen = match self.listen.as_deref() {
             Some("none") => None,
@@ -117,6 +217,40 @@ impl Args {
             None => listen.clone(),
         };
         (dir, listen)
+    }
+
+    /// Opens the log, and a registry if somebody needs one.
+    async fn open(
+        &self,
+        dir: &Path,
+        needs_registry: bool,
+        schemas: &InProcess,
+        context: &Context,
+    ) -> anyhow::Result<Opened> {
+        let host = Host::open(dir, context.clock.clone()).await?;
+        if !needs_registry && !self.registry.is_asked_for() {
+            let registry = SchemaPort::none();
+            return Ok(Opened { host, registry });
+        }
+        let clock = context.clock.clone();
+        let registry = self
+            .registry
+            .open_needed(host.log(), dir, clock, &context.talk)
+            .await;
+        match registry {
+            Ok(port) => {
+                if let Some(registry) = port.registry() {
+                    schemas.bind(Arc::new(registry.clone()));
+                    host.schemas().look_into(registry.clone());
+                }
+                let registry = port;
+                Ok(Opened { host, registry })
+            }
+            Err(error) => {
+                host.close().await;
+                Err(error)
+            }
+        }
     }
 
     async fn open_port(

@@ -5,11 +5,16 @@
 //! - [`at`]: which registry a command asks;
 //! - [`client`]: asking it;
 //! - [`local`]: schemas in files, and the comparison that needs no registry;
+//! - [`in_process`], [`remote`]: both, as formats ask for schemas; what a pipeline asks before it starts;
+//! - [`avro`]: the registry of commands that read and write Avro;
 //! - [`diff`]: what has changed between two schemas.
 
 pub(crate) mod at;
+pub(crate) mod avro;
 pub(crate) mod checks;
 pub(crate) mod client;
 pub(crate) mod diff;
+pub(crate) mod in_process;
 pub(crate) mod local;
 pub(crate) mod port;
+pub(crate) mod remote;

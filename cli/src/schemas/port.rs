@@ -25,11 +25,13 @@ pub(crate) struct RegistryListen {
     registry_listen: Option<String>,
 }
 
-/// An open registry with its port, or none.
-pub(crate) struct SchemaPort(Option<Open>);
+/// An open registry with its port, either, or none.
+pub(crate) struct SchemaPort {
+    registry: Option<Registry>,
+    port: Option<Port>,
+}
 
-struct Open {
-    registry: Registry,
+struct Port {
     port: RegistryPort,
     note: PathBuf,
 }
@@ -55,61 +57,126 @@ impl RegistryListen {
         clock: Arc<dyn Clock>,
         talk: &Talk,
     ) -> anyhow::Result<SchemaPort> {
-        // Of a process that was killed.
-        let _ = fs::remove_file(dir.join(ADDRESS_FILE));
-        let address = match self.registry_listen.as_deref() {
-            Some(NONE) => return Ok(SchemaPort(None)),
-            Some(address) => address,
-            None => DEFAULT_ADDRESS,
-        };
-        match open(log, dir, clock, address).await {
-            Ok(open) => {
-                talk.say(format_args!(
-                    "schema registry at http://{}",
-                    open.port.local_addr()
-                ));
-                Ok(SchemaPort(Some(open)))
-            }
+        if self.address() == NONE {
+            forget_note(dir);
+            return Ok(SchemaPort::none());
+        }
+        match self.open_both(log, dir, clock, talk).await {
             Err(error) if self.registry_listen.is_none() => {
                 talk.say(format_args!(
                     "no schema registry: {error:#}; --registry-listen names another address"
                 ));
-                Ok(SchemaPort(None))
+                Ok(SchemaPort::none())
             }
-            Err(error) => Err(error),
+            opened => opened,
         }
+    }
+
+    async fn open_both(
+        &self,
+        log: Arc<dyn Log>,
+        dir: &Path,
+        clock: Arc<dyn Clock>,
+        talk: &Talk,
+    ) -> anyhow::Result<SchemaPort> {
+        forget_note(dir);
+        let registry = open_registry(log, clock).await?;
+        match self.listen(&registry, dir, talk).await {
+            Ok(port) => Ok(SchemaPort {
+                registry: Some(registry),
+                port: Some(port),
+            }),
+            Err(error) => {
+                registry.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Opens a registry that something in this process needs. Where nobody named a port, it is no error that there cannot be
+    /// one.
+    pub(crate) async fn open_needed(
+        &self,
+        log: Arc<dyn Log>,
+        dir: &Path,
+        clock: Arc<dyn Clock>,
+        talk: &Talk,
+    ) -> anyhow::Result<SchemaPort> {
+        if self.is_asked_for() {
+            return self.open_both(log, dir, clock, talk).await;
+        }
+        forget_note(dir);
+        let registry = open_registry(log, clock).await?;
+        let mut port = None;
+        if self.registry_listen.is_none() {
+            match self.listen(&registry, dir, talk).await {
+                Ok(open) => port = Some(open),
+                Err(error) => talk.say(format_args!(
+                    "no port for the schema registry: {error:#}; --registry-listen names another address"
+                )),
+            }
+        }
+        let registry = Some(registry);
+        Ok(SchemaPort { registry, port })
+    }
+
+    async fn listen(&self, registry: &Registry, dir: &Path, talk: &Talk) -> anyhow::Result<Port> {
+        let address = self.address();
+        let port = serve(registry.clone(), address)
+            .await
+            .with_context(|| format!("cannot listen on '{address}' (--registry-listen)"))?;
+        let address = port.local_addr();
+        talk.say(format_args!("schema registry at http://{address}"));
+        let note = dir.join(ADDRESS_FILE);
+        if let Err(error) = fs::write(&note, address.to_string()) {
+            tracing::warn!(file = %note.display(), %error, "cannot note the address of the schema registry");
+        }
+        Ok(Port { port, note })
+    }
+
+    fn address(&self) -> &str {
+        self.registry_listen.as_deref().unwrap_or(DEFAULT_ADDRESS)
+    }
+
+    /// Whether somebody named a port.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        self.registry_listen
+            .as_deref()
+            .is_some_and(|address| address != NONE)
     }
 }
 
-async fn open(log: Arc<dyn Log>, dir: &Path, clock: Arc<dyn Clock>, address: &str) -> anyhow::Result<Open> {
-    let registry = Registry::open(log, settings(clock, Creation::WhenNeeded))
+/// Of a process that was killed.
+fn forget_note(dir: &Path) {
+    let _ = fs::remove_file(dir.join(ADDRESS_FILE));
+}
+
+async fn open_registry(log: Arc<dyn Log>, clock: Arc<dyn Clock>) -> anyhow::Result<Registry> {
+    Registry::open(log, settings(clock, Creation::WhenNeeded))
         .await
-        .context("cannot open the schema registry")?;
-    let port = match serve(registry.clone(), address).await {
-        Ok(port) => port,
-        Err(error) => {
-            registry.close().await;
-            return Err(error).with_context(|| format!("cannot listen on '{address}' (--registry-listen)"));
-        }
-    };
-    let note = dir.join(ADDRESS_FILE);
-    if let Err(error) = fs::write(&note, port.local_addr().to_string()) {
-        tracing::warn!(file = %note.display(), %error, "cannot note the address of the schema registry");
-    }
-    Ok(Open { registry, port, note })
+        .context("cannot open the schema registry")
 }
 
 impl SchemaPort {
+    pub(crate) fn none() -> Self {
+        Self {
+            registry: None,
+            port: None,
+        }
+    }
+
     pub(crate) fn registry(&self) -> Option<&Registry> {
-        self.0.as_ref().map(|open| &open.registry)
+        self.registry.as_ref()
     }
 
     /// Answers what was asked, then closes all connections.
     pub(crate) async fn close(self) {
-        if let Some(Open { registry, port, note }) = self.0 {
+        if let Some(Port { port, note }) = self.port {
             port.close().await;
-            registry.close().await;
             let _ = fs::remove_file(note);
+        }
+        if let Some(registry) = self.registry {
+            registry.close().await;
         }
     }
 }

@@ -13,9 +13,10 @@ use arrow_avro::{
     schema::{AvroSchema, Fingerprint, FingerprintAlgorithm, FingerprintStrategy, SchemaStore},
     writer::{WriterBuilder, format::AvroSoeFormat},
 };
-use millstream_formats::avro::{Decoder, Encoder, Layout, SchemaSource, SourceError, Types};
+use millstream_formats::avro::{Decoder, Encoder, Layout, Types};
 use millstream_schema_registry_avro::{Schema, Strictness, binary::Validator};
-use millstream_types::SchemaId;
+use millstream_sdk::{SchemaText, Schemas, SchemasError};
+use millstream_types::{SchemaId, Subject};
 
 const RECORDS: usize = 8_192;
 const ROUNDS: usize = 7;
@@ -26,9 +27,16 @@ const PREFIX: [u8; 5] = [0, 0, 0, 0, 7];
 
 struct One(Schema);
 
-impl SchemaSource for One {
-    fn schema(&self, _: SchemaId) -> Result<Schema, SourceError> {
-        Ok(self.0.clone())
+impl Schemas for One {
+    fn by_id(&self, _: SchemaId) -> Result<SchemaText, SchemasError> {
+        Ok(SchemaText {
+            text: self.0.text().into(),
+            referenced: Vec::new(),
+        })
+    }
+
+    fn id_of(&self, _: &Subject, _: &SchemaText) -> Result<SchemaId, SchemasError> {
+        Ok(ID)
     }
 }
 
@@ -232,10 +240,10 @@ fn encoding<'a>(writer: &Schema, data: &'a [Vec<u8>]) -> [Contender<'a>; 3] {
     let decoder = Decoder::of_writer(writer, &layout).expect("the schema reads itself");
     let values = data.iter().map(|datum| Some(datum.as_slice()));
     let batch = decoder.decode_values(values).expect("nothing is asked for").batch;
-    let encoder = Encoder::new(writer, &batch.schema(), &PREFIX).expect("the columns fit");
+    let encoder = Encoder::new(writer, &batch.schema()).expect("the columns fit");
     let rows = batch.clone();
     let ours = move || {
-        let encoded = encoder.encode(&rows).expect("the columns fit");
+        let encoded = encoder.encode(&rows, &PREFIX).expect("the columns fit");
         assert_eq!(encoded.values.len(), RECORDS);
         black_box(encoded);
     };

@@ -10,49 +10,47 @@ use arrow_array::{
     ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, ListArray, MapArray, NullArray,
     PrimitiveArray, StringArray, StructArray, types::*,
 };
-use arrow_buffer::{
-    BooleanBufferBuilder, IntervalMonthDayNano, NullBuffer, OffsetBuffer, ScalarBuffer, i256,
-};
+use arrow_buffer::{BooleanBuffer, IntervalMonthDayNano, NullBuffer, OffsetBuffer, ScalarBuffer, i256};
 use arrow_schema::{DataType, FieldRef, Fields, IntervalUnit, TimeUnit};
 
 /// An index into the columns of one physical type.
 pub(super) type Slot = u32;
 
-/// Which rows have a value. Nothing is kept until the first one that has none.
+/// Which rows have no value. Those that have one cost nothing.
 #[derive(Debug, Default)]
-pub(super) struct Validity {
-    bits: Option<BooleanBufferBuilder>,
+pub(super) struct Nulls {
+    /// Ascending.
+    rows: Vec<u32>,
 }
 
-impl Validity {
-    #[inline]
-    fn valid(&mut self) {
-        if let Some(bits) = &mut self.bits {
-            bits.append(true);
-        }
+impl Nulls {
+    fn push(&mut self, row: usize) {
+        self.rows
+            .push(u32::try_from(row).expect("a batch has less than 2^32 rows"));
     }
 
-    /// `len`: of the column before.
-    #[inline]
-    fn null(&mut self, len: usize) {
-        let bits = self.bits.get_or_insert_with(|| {
-            let mut bits = BooleanBufferBuilder::new(len + 64);
-            bits.append_n(len, true);
-            bits
-        });
-        bits.append(false);
-    }
-
+    /// Forgets the rows from `len` on.
     fn truncate(&mut self, len: usize) {
-        if let Some(bits) = &mut self.bits {
-            bits.truncate(len);
+        while self.rows.last().is_some_and(|row| *row as usize >= len) {
+            self.rows.pop();
         }
     }
 
-    fn finish(&mut self) -> Option<NullBuffer> {
-        let mut bits = self.bits.take()?;
-        let nulls = NullBuffer::new(bits.finish());
-        (nulls.null_count() > 0).then_some(nulls)
+    /// Of a column of so many rows.
+    fn finish(&mut self, len: usize) -> Option<NullBuffer> {
+        if self.rows.is_empty() {
+            return None;
+        }
+        let mut bits = vec![u8::MAX; len.div_ceil(8)];
+        for row in &self.rows {
+            bits[*row as usize / 8] &= !(1 << (row % 8));
+        }
+        let nulls = self.rows.len();
+        self.rows.clear();
+        let bits = BooleanBuffer::new(bits.into(), 0, len);
+        let buffer = NullBuffer::new(bits);
+        debug_assert_eq!(buffer.null_count(), nulls);
+        Some(buffer)
     }
 }
 
@@ -60,14 +58,14 @@ impl Validity {
 #[derive(Debug)]
 pub(super) struct Numbers<T> {
     values: Vec<T>,
-    validity: Validity,
+    nulls: Nulls,
 }
 
 impl<T> Default for Numbers<T> {
     fn default() -> Self {
         Self {
             values: Vec::new(),
-            validity: Validity::default(),
+            nulls: Nulls::default(),
         }
     }
 }
@@ -76,45 +74,16 @@ impl<T: Copy + Default> Numbers<T> {
     #[inline]
     pub(super) fn push(&mut self, value: T) {
         self.values.push(value);
-        self.validity.valid();
     }
 
     fn push_null(&mut self) {
-        self.validity.null(self.values.len());
+        self.nulls.push(self.values.len());
         self.values.push(T::default());
     }
 
     fn truncate(&mut self, len: usize) {
         self.values.truncate(len);
-        self.validity.truncate(len);
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct Booleans {
-    values: BooleanBufferBuilder,
-    validity: Validity,
-}
-
-impl Default for Booleans {
-    fn default() -> Self {
-        Self {
-            values: BooleanBufferBuilder::new(0),
-            validity: Validity::default(),
-        }
-    }
-}
-
-impl Booleans {
-    #[inline]
-    pub(super) fn push(&mut self, value: bool) {
-        self.values.append(value);
-        self.validity.valid();
-    }
-
-    fn push_null(&mut self) {
-        self.validity.null(self.values.len());
-        self.values.append(false);
+        self.nulls.truncate(len);
     }
 }
 
@@ -123,7 +92,7 @@ impl Booleans {
 pub(super) struct Bytes {
     ends: Vec<i32>,
     pub(super) values: Vec<u8>,
-    validity: Validity,
+    nulls: Nulls,
 }
 
 impl Default for Bytes {
@@ -131,7 +100,7 @@ impl Default for Bytes {
         Self {
             ends: vec![0],
             values: Vec::new(),
-            validity: Validity::default(),
+            nulls: Nulls::default(),
         }
     }
 }
@@ -148,12 +117,11 @@ impl Bytes {
     pub(super) fn close(&mut self) -> Result<(), Full> {
         self.ends
             .push(i32::try_from(self.values.len()).map_err(|_| Full)?);
-        self.validity.valid();
         Ok(())
     }
 
     fn push_null(&mut self) {
-        self.validity.null(self.ends.len() - 1);
+        self.nulls.push(self.ends.len() - 1);
         self.ends.push(self.last());
     }
 
@@ -164,18 +132,19 @@ impl Bytes {
     fn truncate(&mut self, len: usize) {
         self.ends.truncate(len + 1);
         self.values.truncate(self.last() as usize);
-        self.validity.truncate(len);
+        self.nulls.truncate(len);
     }
 
     fn finish(&mut self) -> (OffsetBuffer<i32>, Vec<u8>, Option<NullBuffer>) {
-        let ends = Vec::with_capacity(self.ends.len());
+        let len = self.ends.len() - 1;
+        let mut ends = Vec::with_capacity(self.ends.len());
+        ends.push(0);
         let ends = std::mem::replace(&mut self.ends, ends);
-        self.ends.push(0);
         let values = Vec::with_capacity(self.values.len());
         (
             OffsetBuffer::new(ends.into()),
             std::mem::replace(&mut self.values, values),
-            self.validity.finish(),
+            self.nulls.finish(len),
         )
     }
 }
@@ -186,7 +155,7 @@ pub(super) struct Fixed {
     size: usize,
     len: usize,
     values: Vec<u8>,
-    validity: Validity,
+    nulls: Nulls,
 }
 
 impl Fixed {
@@ -195,7 +164,7 @@ impl Fixed {
             size,
             len: 0,
             values: Vec::new(),
-            validity: Validity::default(),
+            nulls: Nulls::default(),
         }
     }
 
@@ -204,11 +173,10 @@ impl Fixed {
     pub(super) fn push(&mut self, value: &[u8]) {
         self.values.extend_from_slice(value);
         self.len += 1;
-        self.validity.valid();
     }
 
     fn push_null(&mut self) {
-        self.validity.null(self.len);
+        self.nulls.push(self.len);
         self.len += 1;
         self.values.resize(self.len * self.size, 0);
     }
@@ -216,7 +184,7 @@ impl Fixed {
     fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
         self.values.truncate(len * self.size);
-        self.validity.truncate(len);
+        self.nulls.truncate(len);
     }
 }
 
@@ -224,14 +192,14 @@ impl Fixed {
 #[derive(Debug)]
 pub(super) struct Lists {
     ends: Vec<i32>,
-    validity: Validity,
+    nulls: Nulls,
 }
 
 impl Default for Lists {
     fn default() -> Self {
         Self {
             ends: vec![0],
-            validity: Validity::default(),
+            nulls: Nulls::default(),
         }
     }
 }
@@ -244,12 +212,11 @@ impl Lists {
             .ok()
             .and_then(|items| self.last().checked_add(items));
         self.ends.push(end.ok_or(Full)?);
-        self.validity.valid();
         Ok(())
     }
 
     fn push_null(&mut self) {
-        self.validity.null(self.ends.len() - 1);
+        self.nulls.push(self.ends.len() - 1);
         self.ends.push(self.last());
     }
 
@@ -260,13 +227,14 @@ impl Lists {
     /// Answers the length that the items must have.
     fn truncate(&mut self, len: usize) -> usize {
         self.ends.truncate(len + 1);
-        self.validity.truncate(len);
+        self.nulls.truncate(len);
         self.last() as usize
     }
 
     fn finish(&mut self) -> (OffsetBuffer<i32>, Option<NullBuffer>) {
         let ends = std::mem::replace(&mut self.ends, vec![0]);
-        (OffsetBuffer::new(ends.into()), self.validity.finish())
+        let nulls = self.nulls.finish(ends.len() - 1);
+        (OffsetBuffer::new(ends.into()), nulls)
     }
 }
 
@@ -274,26 +242,29 @@ impl Lists {
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     len: usize,
-    validity: Validity,
+    nulls: Nulls,
 }
 
 impl Rows {
     #[inline]
     pub(super) fn push(&mut self) {
         self.len += 1;
-        self.validity.valid();
     }
 
     fn push_null(&mut self) {
-        self.validity.null(self.len);
+        self.nulls.push(self.len);
         self.len += 1;
     }
 
     fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
-        self.validity.truncate(len);
+        self.nulls.truncate(len);
     }
 }
+
+/// Something in a text column is no text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NotText;
 
 /// A column has more than Arrow's offsets of 31 bits can count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -343,7 +314,7 @@ pub(super) struct Column {
 /// All columns of a batch that is being made, by physical type.
 #[derive(Debug, Default)]
 pub(super) struct Columns {
-    pub(super) booleans: Vec<Booleans>,
+    pub(super) booleans: Vec<Numbers<bool>>,
     pub(super) int32s: Vec<Numbers<i32>>,
     pub(super) int64s: Vec<Numbers<i64>>,
     pub(super) float32s: Vec<Numbers<f32>>,
@@ -382,7 +353,7 @@ impl Columns {
     fn storage(&mut self, data_type: &DataType) -> Storage {
         match data_type {
             DataType::Null => Storage::Null(another(&mut self.rows, Rows::default())),
-            DataType::Boolean => Storage::Boolean(another(&mut self.booleans, Booleans::default())),
+            DataType::Boolean => Storage::Boolean(another(&mut self.booleans, Numbers::default())),
             DataType::Int32 | DataType::Date32 | DataType::Time32(_) => {
                 Storage::Int32(another(&mut self.int32s, Numbers::default()))
             }
@@ -477,11 +448,7 @@ impl Columns {
     pub(super) fn truncate(&mut self, column: &Column, len: usize) {
         let inside = match column.storage {
             Storage::Null(slot) => return self.rows[slot as usize].truncate(len),
-            Storage::Boolean(slot) => {
-                let booleans = &mut self.booleans[slot as usize];
-                booleans.values.truncate(len);
-                return booleans.validity.truncate(len);
-            }
+            Storage::Boolean(slot) => return self.booleans[slot as usize].truncate(len),
             Storage::Int32(slot) => return self.int32s[slot as usize].truncate(len),
             Storage::Int64(slot) => return self.int64s[slot as usize].truncate(len),
             Storage::Float32(slot) => return self.float32s[slot as usize].truncate(len),
@@ -519,19 +486,20 @@ impl Columns {
         }
     }
 
-    /// What a column holds, as an array; it is empty afterwards.
-    pub(super) fn finish(&mut self, column: &Column) -> ArrayRef {
+    /// What a column holds, as an array; it is empty afterwards. Texts are looked at here, all at once, unless they were
+    /// before.
+    pub(super) fn finish(&mut self, column: &Column) -> Result<ArrayRef, NotText> {
         const SAME: &str = "all parts of a column were filled together, with values of its type";
-        match column.storage {
+        Ok(match column.storage {
             Storage::Null(slot) => {
                 Arc::new(NullArray::new(std::mem::take(&mut self.rows[slot as usize]).len))
             }
             Storage::Boolean(slot) => {
                 let booleans = &mut self.booleans[slot as usize];
-                Arc::new(BooleanArray::new(
-                    booleans.values.finish(),
-                    booleans.validity.finish(),
-                ))
+                let nulls = booleans.nulls.finish(booleans.values.len());
+                let bits = BooleanBuffer::collect_bool(booleans.values.len(), |row| booleans.values[row]);
+                booleans.values.clear();
+                Arc::new(BooleanArray::new(bits, nulls))
             }
             Storage::Int32(slot) => int32(&mut self.int32s[slot as usize], column.field.data_type()),
             Storage::Int64(slot) => int64(&mut self.int64s[slot as usize], column.field.data_type()),
@@ -539,10 +507,7 @@ impl Columns {
             Storage::Float64(slot) => Arc::new(numbers::<Float64Type>(&mut self.float64s[slot as usize])),
             Storage::Text(slot) => {
                 let (ends, values, nulls) = self.bytes[slot as usize].finish();
-                Arc::new(
-                    StringArray::try_new(ends, values.into(), nulls)
-                        .expect("every value was checked to be text"),
-                )
+                Arc::new(StringArray::try_new(ends, values.into(), nulls).map_err(|_| NotText)?)
             }
             Storage::Binary(slot) => {
                 let (ends, values, nulls) = self.bytes[slot as usize].finish();
@@ -565,24 +530,29 @@ impl Columns {
                 &mut self.intervals[slot as usize],
             )),
             Storage::List(slot) => {
-                let items = self.finish(&column.inside[0]);
+                let items = self.finish(&column.inside[0])?;
                 let (ends, nulls) = self.lists[slot as usize].finish();
                 Arc::new(ListArray::try_new(column.inside[0].field.clone(), ends, items, nulls).expect(SAME))
             }
             Storage::Map(slot) => {
-                let arrays: Vec<_> = column.inside.iter().map(|inside| self.finish(inside)).collect();
+                let arrays = self.finish_all(&column.inside)?;
                 let (ends, nulls) = self.lists[slot as usize].finish();
                 Arc::new(map_array(column, arrays, ends, nulls))
             }
             Storage::Struct(slot) => {
                 let rows = std::mem::take(&mut self.rows[slot as usize]);
-                let mut validity = rows.validity;
-                let arrays: Vec<_> = column.inside.iter().map(|inside| self.finish(inside)).collect();
+                let mut nulls = rows.nulls;
+                let arrays = self.finish_all(&column.inside)?;
                 let fields = fields(column);
-                let array = StructArray::try_new_with_length(fields, arrays, validity.finish(), rows.len);
+                let array =
+                    StructArray::try_new_with_length(fields, arrays, nulls.finish(rows.len), rows.len);
                 Arc::new(array.expect(SAME))
             }
-        }
+        })
+    }
+
+    fn finish_all(&mut self, columns: &[Column]) -> Result<Vec<ArrayRef>, NotText> {
+        columns.iter().map(|column| self.finish(column)).collect()
     }
 }
 
@@ -593,7 +563,8 @@ fn fields(column: &Column) -> Fields {
 fn numbers<T: ArrowPrimitiveType>(numbers: &mut Numbers<T::Native>) -> PrimitiveArray<T> {
     let values = Vec::with_capacity(numbers.values.len());
     let values = std::mem::replace(&mut numbers.values, values);
-    PrimitiveArray::new(ScalarBuffer::from(values), numbers.validity.finish())
+    let nulls = numbers.nulls.finish(values.len());
+    PrimitiveArray::new(ScalarBuffer::from(values), nulls)
 }
 
 fn int32(values: &mut Numbers<i32>, data_type: &DataType) -> ArrayRef {
@@ -621,7 +592,7 @@ fn int64(values: &mut Numbers<i64>, data_type: &DataType) -> ArrayRef {
 }
 
 fn fixed_array(mut fixed: Fixed) -> FixedSizeBinaryArray {
-    let nulls = fixed.validity.finish();
+    let nulls = fixed.nulls.finish(fixed.len);
     let size = i32::try_from(fixed.size).expect("a column of larger values is binary");
     let array = FixedSizeBinaryArray::try_new_with_len(size, fixed.values.into(), nulls, fixed.len);
     array.expect("every value has the size")

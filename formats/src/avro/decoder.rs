@@ -1,34 +1,22 @@
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use arrow_schema::SchemaRef;
 use millstream_schema_registry_avro::{Schema, binary::DataError, wire};
+use millstream_sdk::{Schemas, SchemasError};
 use millstream_types::SchemaId;
 
 use super::{
+    columns::NotText,
     layout::Layout,
     plan::{Plan, PlanError},
     rows::Rows,
+    stream::parse,
 };
 use crate::Decoded;
-
-/// Finds the schema with which data was written.
-pub trait SchemaSource: Send + Sync {
-    fn schema(&self, id: SchemaId) -> Result<Schema, SourceError>;
-}
-
-/// Why a schema is not found.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SourceError {
-    /// A record that names such an id cannot be read, now or later.
-    #[error("schema {id} is not registered")]
-    Unknown { id: SchemaId },
-    /// Nothing is wrong with the record: try again.
-    #[error("schema {id} cannot be had at the moment: {reason}")]
-    Unavailable { id: SchemaId, reason: String },
-}
 
 /// Data of Avro schemas to the columns of a layout.
 pub struct Decoder {
@@ -43,7 +31,7 @@ enum Writers {
     One(Box<Plan>),
     /// Each value begins with the id of its own.
     Registered {
-        source: Arc<dyn SchemaSource>,
+        schemas: Arc<dyn Schemas>,
         plans: Mutex<HashMap<SchemaId, Compiled>>,
     },
 }
@@ -62,9 +50,9 @@ impl Decoder {
     }
 
     /// For data as the schema registry's clients write it: a zero, the schema's id in four bytes, the datum.
-    pub fn of_registered(source: Arc<dyn SchemaSource>, layout: &Layout) -> Self {
+    pub fn of_registered(schemas: Arc<dyn Schemas>, layout: &Layout) -> Self {
         let plans = Mutex::default();
-        Self::with(Writers::Registered { source, plans }, layout)
+        Self::with(Writers::Registered { schemas, plans }, layout)
     }
 
     fn with(writers: Writers, layout: &Layout) -> Self {
@@ -84,9 +72,22 @@ impl Decoder {
     /// had: nothing is decoded then, and the same values may be tried again.
     pub fn decode_values<'a>(
         &self,
-        values: impl ExactSizeIterator<Item = Option<&'a [u8]>>,
-    ) -> Result<Decoded, SourceError> {
+        values: impl ExactSizeIterator<Item = Option<&'a [u8]>> + Clone,
+    ) -> Result<Decoded, SchemasError> {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        // Texts are looked at by the column, which is quick. If one of them is none, all is decoded again, to find it.
+        if let Ok(decoded) = self.pass::<false>(values.clone(), &mut rows)? {
+            return Ok(decoded);
+        }
+        let decoded = self.pass::<true>(values, &mut rows)?;
+        Ok(decoded.expect("each text was looked at by itself"))
+    }
+
+    fn pass<'a, const CHECK: bool>(
+        &self,
+        values: impl ExactSizeIterator<Item = Option<&'a [u8]>>,
+        rows: &mut Rows,
+    ) -> Result<Result<Decoded, NotText>, SchemasError> {
         let mut indices = Vec::with_capacity(values.len());
         let mut failed = Vec::new();
         rows.reserve(values.len());
@@ -94,13 +95,10 @@ impl Decoder {
         for (index, value) in values.enumerate() {
             let added = match value {
                 None => Err("the record has no value".to_owned()),
-                Some(value) => match self.push(value, &mut rows, &mut last) {
-                    Ok(added) => added,
-                    Err(unavailable) => {
-                        rows.finish();
-                        return Err(unavailable);
-                    }
-                },
+                Some(value) => {
+                    let added = self.push::<CHECK>(value, rows, &mut last);
+                    added.inspect_err(|_| rows.reset())?
+                }
             };
             match added {
                 Ok(()) => {
@@ -109,24 +107,25 @@ impl Decoder {
                 Err(reason) => failed.push((index, reason)),
             }
         }
-        Ok(Decoded {
-            batch: rows.finish(),
+        Ok(rows.finish().map(|batch| Decoded {
+            batch,
             rows: indices,
             failed,
-        })
+        }))
     }
 
     /// `last`: the plan of the value before, for most batches have one writer.
-    fn push(
+    #[inline]
+    fn push<const CHECK: bool>(
         &self,
         value: &[u8],
         rows: &mut Rows,
         last: &mut Option<(SchemaId, Compiled)>,
-    ) -> Result<Result<(), String>, SourceError> {
+    ) -> Result<Result<(), String>, SchemasError> {
         let text = |error: DataError| error.to_string();
-        let (source, plans) = match &self.writers {
-            Writers::One(plan) => return Ok(rows.push(plan, value).map_err(text)),
-            Writers::Registered { source, plans } => (source, plans),
+        let (schemas, plans) = match &self.writers {
+            Writers::One(plan) => return Ok(rows.push::<CHECK>(plan, value).map_err(text)),
+            Writers::Registered { schemas, plans } => (schemas, plans),
         };
         let (id, datum) = match wire::split(value) {
             Ok(parts) => parts,
@@ -138,13 +137,13 @@ impl Decoder {
         };
         if last.as_ref().is_none_or(|(known, _)| *known != id) {
             let mut plans = plans.lock().unwrap_or_else(PoisonError::into_inner);
-            *last = Some((id, self.plan(id, source.as_ref(), &mut plans)?));
+            *last = Some((id, self.plan(id, schemas.as_ref(), &mut plans)?));
         }
         let Some((_, compiled)) = last else {
             unreachable!("it was set just now");
         };
         Ok(match compiled {
-            Ok(plan) => rows.push(plan, datum).map_err(text),
+            Ok(plan) => rows.push::<CHECK>(plan, datum).map_err(text),
             Err(reason) => Err(reason.clone()),
         })
     }
@@ -152,21 +151,29 @@ impl Decoder {
     fn plan(
         &self,
         id: SchemaId,
-        source: &dyn SchemaSource,
+        schemas: &dyn Schemas,
         plans: &mut HashMap<SchemaId, Compiled>,
-    ) -> Result<Compiled, SourceError> {
+    ) -> Result<Compiled, SchemasError> {
         if let Some(known) = plans.get(&id) {
             return Ok(known.clone());
         }
-        let writer = match source.schema(id) {
+        let writer = match schemas.by_id(id) {
             Ok(writer) => writer,
+            Err(unavailable @ SchemasError::Unavailable { .. }) => return Err(unavailable),
             // It may be registered later, so it is not remembered.
-            Err(unknown @ SourceError::Unknown { .. }) => return Ok(Err(unknown.to_string())),
-            Err(unavailable @ SourceError::Unavailable { .. }) => return Err(unavailable),
+            Err(
+                missing @ (SchemasError::UnknownId { .. }
+                | SchemasError::NotRegistered { .. }
+                | SchemasError::Unusable { .. }),
+            ) => return Ok(Err(missing.to_string())),
         };
-        let compiled = Plan::compile(&writer, &self.layout)
-            .map(Arc::new)
-            .map_err(|error| format!("data of schema {id} cannot be read: {error}"));
+        let unreadable = |error: &dyn fmt::Display| format!("data of schema {id} cannot be read: {error}");
+        let compiled = parse(&writer)
+            .map_err(|error| unreadable(&error))
+            .and_then(|writer| {
+                let plan = Plan::compile(&writer, &self.layout);
+                plan.map(Arc::new).map_err(|error| unreadable(&error))
+            });
         if plans.len() >= MAX_PLANS {
             plans.clear();
         }

@@ -72,6 +72,12 @@ impl Layout {
         Ok(Self::of(reader.clone(), columns, fields))
     }
 
+    /// One column, `value`, that holds all of it as JSON.
+    pub fn json(reader: &Schema) -> Self {
+        let value = column(VALUE, DataType::Utf8, false, Form::Json, Vec::new());
+        Self::of(reader.clone(), vec![value], None)
+    }
+
     /// Some of the columns, each at most once, in the wanted order. Others are not decoded.
     pub fn project(&self, wanted: &[usize]) -> Result<Self, LayoutError> {
         for (place, index) in wanted.iter().enumerate() {

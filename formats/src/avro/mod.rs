@@ -8,23 +8,28 @@
 //! Types with no counterpart among columns are JSON text: unions of several types, and records that contain themselves.
 //! With [`Types::Plain`] records, arrays and maps are JSON too.
 //!
-//! [`Encoder`]: columns to data of a schema, [`JsonEncoder`]: JSON to data of a schema, [`derive`]: the schema of columns.
+//! [`JsonDecoder`]: data of any registered schema to JSON. [`Encoder`]: columns to data of a schema, [`JsonEncoder`]: JSON to data of a schema, [`derive`]: the schema of columns.
 //!
-//! Deliberately absent: how schemas are found ([`SchemaSource`]), container files.
+//! Deliberately absent: how schemas are found ([`millstream_sdk::Schemas`]), container files.
 
 mod columns;
 mod decoder;
 mod derive;
 mod encode;
+mod json;
 mod layout;
 mod literal;
 mod plan;
 mod resolve;
 mod rows;
 mod scalar;
+mod stream;
 
-pub use decoder::{Decoder, SchemaSource, SourceError};
+pub use decoder::Decoder;
 pub use derive::{DeriveError, derive};
-pub use encode::{EncodeError, Encoded, Encoder, JsonEncoder};
+pub use encode::{EncodeError, Encoder, JsonEncoder};
+pub use json::JsonDecoder;
 pub use layout::{Layout, LayoutError, Types};
 pub use plan::PlanError;
+pub use stream::{AvroStreamError, columns, schema_text};
+pub(crate) use stream::{StreamDecoder, schema};

@@ -2,7 +2,7 @@ use arrow_array::{RecordBatch, RecordBatchOptions};
 use millstream_schema_registry_avro::binary::DataError;
 
 use super::{
-    columns::Columns,
+    columns::{Columns, NotText},
     layout::Layout,
     plan::{Plan, Scratch},
 };
@@ -33,9 +33,11 @@ impl Rows {
         }
     }
 
-    /// Adds one datum as a row, or nothing. `plan` was compiled for the same layout.
-    pub(super) fn push(&mut self, plan: &Plan, datum: &[u8]) -> Result<(), DataError> {
-        let done = plan.run(datum, &mut self.columns, &mut self.scratch);
+    /// Adds one datum as a row, or nothing. `plan` was compiled for the same layout. `CHECK`: whether each text is looked at by
+    /// itself; else all are when the batch is finished.
+    #[inline]
+    pub(super) fn push<const CHECK: bool>(&mut self, plan: &Plan, datum: &[u8]) -> Result<(), DataError> {
+        let done = plan.run::<CHECK>(datum, &mut self.columns, &mut self.scratch);
         match done {
             Ok(()) => self.len += 1,
             Err(_) => self.take_back(),
@@ -52,12 +54,20 @@ impl Rows {
     }
 
     /// The rows; none are left.
-    pub(super) fn finish(&mut self) -> RecordBatch {
+    pub(super) fn finish(&mut self) -> Result<RecordBatch, NotText> {
         let columns = self.layout.columns.iter();
-        let arrays = columns.map(|column| self.columns.finish(column)).collect();
+        let arrays: Result<_, _> = columns.map(|column| self.columns.finish(column)).collect();
+        let arrays = arrays.inspect_err(|_| self.reset())?;
         let options = RecordBatchOptions::new().with_row_count(Some(self.len));
         self.len = 0;
-        RecordBatch::try_new_with_options(self.layout.schema().clone(), arrays, &options)
-            .expect("every column has a value of its type for each row")
+        let batch = RecordBatch::try_new_with_options(self.layout.schema().clone(), arrays, &options);
+        Ok(batch.expect("every column has a value of its type for each row"))
+    }
+
+    /// Forgets all rows.
+    #[cold]
+    pub(super) fn reset(&mut self) {
+        self.columns = Columns::assign(&mut self.layout.columns);
+        self.len = 0;
     }
 }

@@ -8,7 +8,7 @@ use super::{csv_with_na, record, schema};
 /// Decodes one value and shows the wanted columns as the JSON row that the encoder makes of them, or the reason.
 fn decoded(schema: &StreamSchema, projection: &[usize], value: &str) -> String {
     let decoder = Decoder::new(schema, projection).unwrap();
-    let decoded = decoder.decode(&[record(value.to_owned())]);
+    let decoded = decoder.decode(&[record(value.to_owned())]).unwrap();
     match decoded.failed.first() {
         Some((index, reason)) => {
             assert_eq!((*index, decoded.rows.len(), decoded.batch.num_rows()), (0, 0, 0));
@@ -23,7 +23,7 @@ fn as_json(batch: &RecordBatch) -> Vec<String> {
         format: ValueFormat::Json,
         columns: batch.schema(),
     };
-    let values = Encoder::new(&schema).unwrap().encode(batch).unwrap();
+    let values = Encoder::new(&schema).unwrap().encode(batch).unwrap().values;
     values
         .iter()
         .map(|value| String::from_utf8(value.to_vec()).unwrap())
@@ -133,7 +133,7 @@ fn reads_raw_values() {
     assert_eq!(decoded(&text, &[0], "a,b"), r#"{"value":"a,b"}"#);
     assert_eq!(decoded(&text, &[0], ""), r#"{"value":""}"#);
     let decoder = Decoder::new(&text, &[0]).unwrap();
-    let failed = decoder.decode(&[record(vec![0xff])]).failed;
+    let failed = decoder.decode(&[record(vec![0xff])]).unwrap().failed;
     assert_eq!(
         failed,
         [(0, "column 'value': the value is not UTF-8 text".into())]
@@ -141,7 +141,7 @@ fn reads_raw_values() {
     let bytes = schema(ValueFormat::Raw, "value binary");
     let decoder = Decoder::new(&bytes, &[0]).unwrap();
     assert_eq!(
-        as_json(&decoder.decode(&[record(vec![0xff])]).batch),
+        as_json(&decoder.decode(&[record(vec![0xff])]).unwrap().batch),
         [r#"{"value":"/w=="}"#]
     );
 }
@@ -152,7 +152,7 @@ fn a_record_that_fails_does_not_disturb_its_neighbours() {
     let values = ["1,x", "oops", "NA,y", "z,", "5,v"];
     let mut records: Vec<Record> = values.map(record).into();
     records.push(Record::default());
-    let decoded = Decoder::new(&schema, &[1, 0]).unwrap().decode(&records);
+    let decoded = Decoder::new(&schema, &[1, 0]).unwrap().decode(&records).unwrap();
     assert_eq!(
         as_json(&decoded.batch),
         [r#"{"b":"x","a":1}"#, r#"{"b":"v","a":5}"#]
@@ -221,6 +221,7 @@ fn keys_are_the_same_from_a_value_and_from_a_column() {
     let batch = Decoder::new(&schema, &[1, 0])
         .unwrap()
         .decode(&[record("x,007,"), record("NA,NA,")])
+        .unwrap()
         .batch;
     assert_eq!(key_text(batch.column(0), 0).as_deref(), Some(&b"7"[..]));
     assert_eq!(key_text(batch.column(0), 1), None);
@@ -239,7 +240,11 @@ fn numbers_that_json_does_not_have_are_written_by_name() {
 fn a_batch_of_other_columns_is_not_written() {
     let json = schema(ValueFormat::Json, "a integer");
     let other = schema(ValueFormat::Json, "a bigint");
-    let batch = Decoder::new(&other, &[0]).unwrap().decode(&[record("{}")]).batch;
+    let batch = Decoder::new(&other, &[0])
+        .unwrap()
+        .decode(&[record("{}")])
+        .unwrap()
+        .batch;
     assert!(matches!(
         Encoder::new(&json).unwrap().encode(&batch),
         Err(FormatError::Mismatch { .. })

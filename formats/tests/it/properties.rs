@@ -106,7 +106,7 @@ fn batches() -> impl Strategy<Value = RecordBatch> {
 }
 
 fn records_of(schema: &StreamSchema, batch: &RecordBatch) -> Vec<Record> {
-    let values = Encoder::new(schema).unwrap().encode(batch).unwrap();
+    let values = Encoder::new(schema).unwrap().encode(batch).unwrap().values;
     values.into_iter().map(record).collect()
 }
 
@@ -140,7 +140,7 @@ proptest! {
     fn what_is_encoded_decodes_to_the_same(format in formats(), batch in batches()) {
         let schema = StreamSchema { format, columns: batch.schema() };
         let all: Vec<_> = (0..batch.num_columns()).collect();
-        let decoded = Decoder::new(&schema, &all).unwrap().decode(&records_of(&schema, &batch));
+        let decoded = Decoder::new(&schema, &all).unwrap().decode(&records_of(&schema, &batch)).unwrap();
         prop_assert_eq!(decoded.failed, []);
         prop_assert_eq!(decoded.batch, batch);
     }
@@ -149,7 +149,7 @@ proptest! {
     fn a_projection_is_a_part_of_the_whole(format in formats(), batch in batches(), seed in any::<usize>()) {
         let schema = StreamSchema { format, columns: batch.schema() };
         let projection: Vec<_> = (0..batch.num_columns()).rev().filter(|column| seed >> column & 1 == 1).collect();
-        let decoded = Decoder::new(&schema, &projection).unwrap().decode(&records_of(&schema, &batch));
+        let decoded = Decoder::new(&schema, &projection).unwrap().decode(&records_of(&schema, &batch)).unwrap();
         prop_assert_eq!(decoded.batch, batch.project(&projection).unwrap());
     }
 
@@ -177,7 +177,7 @@ proptest! {
             ..Record::default()
         }).collect();
         let schema = any_schema(format);
-        let decoded = Decoder::new(&schema, &[0, 1, 2, 3, 4, 5, 6, 7, 8]).unwrap().decode(&records);
+        let decoded = Decoder::new(&schema, &[0, 1, 2, 3, 4, 5, 6, 7, 8]).unwrap().decode(&records).unwrap();
         let mut seen: Vec<_> = decoded.failed.iter().map(|(index, _)| *index).collect();
         seen.extend(decoded.rows.iter().map(|index| *index as usize));
         seen.sort_unstable();

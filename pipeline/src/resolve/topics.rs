@@ -6,7 +6,7 @@ use millstream_sdk::{ConfigPath, Output, Problem, StreamSchema, ValueFormat};
 use millstream_types::TopicName;
 
 use super::Planner;
-use crate::{PlannedTopic, spec::TopicSpec, suggest::unknown_name};
+use crate::{AvroTopic, PlannedTopic, spec::TopicSpec, suggest::unknown_name};
 
 const DEFAULT_PARTITIONS: i32 = 1;
 /// Dead letters are few, and one partition keeps them in order.
@@ -23,6 +23,8 @@ pub(super) struct Topic {
     used: bool,
     /// A node writes it.
     written: bool,
+    /// That node's output.
+    path: ConfigPath,
 }
 
 /// The type of a topic.
@@ -112,6 +114,7 @@ impl Planner<'_> {
         let topic = self.topic(&name);
         topic.used = true;
         topic.written = true;
+        topic.path = at("topic");
         let clash = matches!((topic.partitions, partitions), (Some(a), Some(b)) if a != b);
         let other = topic.partitions;
         topic.partitions = other.or(partitions);
@@ -180,6 +183,23 @@ impl Planner<'_> {
                 self.problems.push(Problem::new(path.clone(), message).help(help));
             }
         }
+    }
+
+    pub(super) fn avro_topics(&self) -> Vec<AvroTopic> {
+        let written = self.topics.iter().filter(|(_, topic)| topic.written);
+        let avro = written.filter_map(|(name, topic)| match &topic.schema {
+            Edge::Typed(StreamSchema {
+                format: ValueFormat::Avro(format),
+                columns,
+            }) => Some(AvroTopic {
+                name: name.clone(),
+                format: format.clone(),
+                columns: columns.clone(),
+                path: topic.path.clone(),
+            }),
+            _ => None,
+        });
+        avro.collect()
     }
 
     pub(super) fn planned_topics(self) -> Vec<PlannedTopic> {
@@ -263,5 +283,6 @@ fn format_name(format: &ValueFormat) -> &'static str {
         ValueFormat::Raw => "raw values",
         ValueFormat::Json => "JSON",
         ValueFormat::Csv(_) => "CSV (with its own characters)",
+        ValueFormat::Avro(_) => "Avro",
     }
 }

@@ -38,7 +38,11 @@ pub(crate) fn read(text: &str) -> Result<Pipeline, Diagnostics> {
 /// Reads and plans. Every source has the stream `s` with `id BIGINT NOT NULL, name VARCHAR` in JSON, unless its
 /// `streams:` says more names.
 pub(crate) fn plan(text: &str) -> Result<Plan, Diagnostics> {
-    let pipeline = read(text)?;
+    plan_of(&read(text)?)
+}
+
+/// Plans a file that was read.
+pub(crate) fn plan_of(pipeline: &Pipeline) -> Result<Plan, Diagnostics> {
     let discovered = pipeline.sources().map(|source| {
         let names = source.config.value()["streams"]
             .as_array()

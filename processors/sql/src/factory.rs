@@ -46,8 +46,8 @@ impl ProcessorFactory for SqlFactory {
             format: output.format.clone().unwrap_or(ValueFormat::Json),
             columns: program.output.clone(),
         };
-        let encoder =
-            Encoder::new(&schema).map_err(|error| vec![Problem::new(config.path().clone(), error)])?;
+        let unfit = |error| vec![Problem::new(config.path().clone(), error)];
+        let encoder = Encoder::new(&schema).map_err(unfit)?;
         Ok(Box::new(SqlPlan {
             stream_columns: inputs
                 .get(&stream)

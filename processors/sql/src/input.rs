@@ -8,7 +8,7 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use millstream_formats::{Decoder, FormatError};
-use millstream_sdk::StreamSchema;
+use millstream_sdk::{SchemasError, StreamSchema};
 use millstream_types::Record;
 
 use crate::operator::{Rows, keep_rows};
@@ -133,8 +133,8 @@ impl Scan {
     }
 
     /// The rows of a micro-batch, and the records that cannot be read with the reasons.
-    pub(crate) fn read(&self, records: &[Record]) -> (Rows, Vec<(usize, String)>) {
-        let mut decoded = self.decoder.decode(records);
+    pub(crate) fn read(&self, records: &[Record]) -> Result<(Rows, Vec<(usize, String)>), SchemasError> {
+        let mut decoded = self.decoder.decode(records)?;
         let column = |column: &Column| match column {
             Column::Value(index) => decoded.batch.column(*index).clone(),
             Column::Meta(meta) => meta.column(decoded.rows.iter().map(|row| &records[*row as usize])),
@@ -146,7 +146,7 @@ impl Scan {
                 .expect("every column has a value for each decoded row"),
             origin: UInt32Array::from(std::mem::take(&mut decoded.rows)),
         };
-        self.drop_binary_keys(rows, records, decoded.failed)
+        Ok(self.drop_binary_keys(rows, records, decoded.failed))
     }
 
     /// A key that is no text cannot be a `_key`: silently reading it as NULL would be wrong.

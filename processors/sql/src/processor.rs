@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use datafusion_common::DataFusionError;
-use millstream_formats::{Encoder, key_texts};
+use millstream_formats::{Encoded, Encoder, key_texts};
 use millstream_sdk::{Processed, Processor, ProcessorPlan, Rejected, StreamSchema, TaskError};
 use millstream_types::{Offset, Record};
 
@@ -68,7 +68,7 @@ impl Processor for SqlProcessor {
 
 impl Query {
     fn process(&self, records: &[Record], processed: &mut Processed) -> Result<(), TaskError> {
-        let (rows, failed) = self.program.scan.read(records);
+        let (rows, failed) = self.program.scan.read(records).map_err(TaskError::retry)?;
         let mut results = Results {
             rows: Vec::new(),
             failed: failed.into_iter().collect(),
@@ -76,7 +76,8 @@ impl Query {
         results.run(&self.program.operators, rows);
         let before = processed.records.len();
         for rows in &results.rows {
-            self.emit(records, rows, &mut processed.records)?;
+            let failed = self.emit(records, rows, &mut processed.records)?;
+            results.failed.extend(failed);
         }
         let passed = processed.records.len() - before;
         processed.passed += passed as u64;
@@ -90,25 +91,39 @@ impl Query {
         Ok(())
     }
 
-    fn emit(&self, records: &[Record], rows: &Rows, out: &mut Vec<Record>) -> Result<(), TaskError> {
-        let values = self.encoder.encode(&rows.batch).map_err(TaskError::fatal)?;
+    /// Answers the records whose result cannot be written.
+    fn emit(
+        &self,
+        records: &[Record],
+        rows: &Rows,
+        out: &mut Vec<Record>,
+    ) -> Result<Vec<(usize, String)>, TaskError> {
+        let Encoded { values, failed } = self.encoder.encode(&rows.batch)?;
         let mut keys = self
             .key
             .map(|column| key_texts(rows.batch.column(column)).into_iter());
-        for (value, index) in values.into_iter().zip(rows.origin.values()) {
+        let mut values = values.into_iter();
+        let mut unwritten = failed.iter().map(|(row, _)| *row).peekable();
+        for (row, index) in rows.origin.values().iter().enumerate() {
+            let key = keys.as_mut().map(|keys| keys.next().flatten());
+            if unwritten.next_if_eq(&row).is_some() {
+                continue;
+            }
+            let value = values.next();
             let record = &records[*index as usize];
             out.push(Record {
                 offset: Offset::ZERO,
                 timestamp: record.timestamp,
-                key: match &mut keys {
-                    Some(keys) => keys.next().flatten(),
-                    None => record.key.clone(),
-                },
-                value: Some(value),
+                key: key.unwrap_or_else(|| record.key.clone()),
+                value,
                 headers: record.headers.clone(),
             });
         }
-        Ok(())
+        let record = |row: usize| rows.origin.value(row) as usize;
+        Ok(failed
+            .into_iter()
+            .map(|(row, reason)| (record(row), reason))
+            .collect())
     }
 }
 

@@ -160,6 +160,7 @@ pub(crate) fn plan(topics: &[(&str, i32)]) -> Plan {
             listen: None,
         },
         topics: topics.iter().chain(&[("dead", 1)]).map(planned).collect(),
+        avro: Vec::new(),
         sources: Vec::new(),
         processors: Vec::new(),
         sinks: Vec::new(),
@@ -176,6 +177,7 @@ pub(crate) trait Build {
 impl Build for Plan {
     fn source(mut self, name: &str, factory: impl SourceFactory + 'static, into: &str) -> Self {
         self.sources.push(SourceNode {
+            conversions: vec![None],
             name: name.into(),
             factory: Arc::new(factory),
             config: Config::new(serde_json::Value::Null, ConfigPath::default(), Path::new(".")),

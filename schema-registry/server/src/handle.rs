@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use millstream_schema_registry_avro::{Schema, SchemaError};
 use millstream_schema_registry_core::{
     Against, DEFAULT_CONTEXT, QualifiedSubject, Refusal, State, VersionId,
-    model::{Body, Reference, SchemaRequest},
+    model::{AVRO, Body, Reference, SchemaRequest},
 };
 use millstream_types::{SchemaId, Subject};
 
@@ -142,6 +142,10 @@ impl From<Refusal> for RegistryError {
 
 impl Registry {
     fn text(&self, subject: &QualifiedSubject, body: Arc<Body>) -> Result<Arc<SchemaText>, RegistryError> {
+        if !body.is_avro() {
+            let message = format!("the schema is of type {}, not {AVRO}", body.type_name());
+            return Err(RegistryError::Refused { message });
+        }
         let references = body.references.to_vec();
         let text = body.text.to_string();
         let resolved = self.read(|state| state.resolve(subject, body))?;

@@ -10,6 +10,7 @@
 
 pub mod answer;
 mod apis;
+pub mod avro;
 pub mod batch;
 mod conversations;
 pub mod disk;
@@ -71,6 +72,13 @@ pub const TARGETS: &[Target] = &[
         name: "answer",
         run: answer::run,
         seeds: answer::seeds,
+        memory_bytes: 64 << 20,
+        tries: 20_000,
+    },
+    Target {
+        name: "avro",
+        run: avro::run,
+        seeds: avro::seeds,
         memory_bytes: 64 << 20,
         tries: 20_000,
     },

@@ -1,14 +1,17 @@
 use std::str::FromStr;
 
 use millstream_client::{Log, LogError, OffsetAt};
-use millstream_types::{Offset, TopicName, TopicPartition};
+use millstream_formats::avro::JsonDecoder;
+use millstream_types::{Offset, Record, TopicName, TopicPartition};
 
 use crate::{
     Context,
     exit::Exit,
+    output::grouped,
     partitions,
     reader::{Batch, Reader, Span},
     record::{self, Columns, RecordView},
+    schemas::avro::AvroValues,
     store::Target,
 };
 
@@ -22,7 +25,8 @@ Examples:
   millstream topic consume delays --max-records 10
   millstream topic consume delays --partition 0 --offset=-5 --keys --timestamps
   millstream topic consume delays -o json | jq -r '.value | fromjson | .carrier' | sort | uniq -c
-  millstream topic consume delays --follow --bootstrap 127.0.0.1:9092")]
+  millstream topic consume delays --follow --bootstrap 127.0.0.1:9092
+  millstream topic consume orders --avro --registry http://127.0.0.1:8081")]
 pub(crate) struct Args {
     /// The topic
     topic: TopicName,
@@ -50,6 +54,8 @@ pub(crate) struct Args {
     /// Print the timestamp in front of each record
     #[arg(long)]
     timestamps: bool,
+    #[command(flatten)]
+    avro: AvroValues,
 }
 
 /// Where to begin in a partition.
@@ -71,7 +77,15 @@ impl Args {
             spans.push(self.span(store.log(), partition).await?);
         }
         let reader = Reader::start(&store.shared(), spans);
-        self.print(reader, context).await?;
+        let registry = self.avro.open(&store, context).await?;
+        let json = registry
+            .as_ref()
+            .map(|registry| JsonDecoder::new(registry.schemas()));
+        self.print(reader, json.as_ref(), context).await?;
+        drop(json);
+        if let Some(registry) = registry {
+            registry.close().await;
+        }
         store.close().await;
         Ok(Exit::Ok)
     }
@@ -97,7 +111,13 @@ impl Args {
         }
     }
 
-    async fn print(&self, mut reader: Reader, context: &mut Context) -> anyhow::Result<()> {
+    async fn print(
+        &self,
+        mut reader: Reader,
+        json: Option<&JsonDecoder>,
+        context: &mut Context,
+    ) -> anyhow::Result<()> {
+        let mut unread = 0;
         let mut left = self.max_records.unwrap_or(u64::MAX);
         while left > 0 {
             let batch = tokio::select! {
@@ -109,10 +129,19 @@ impl Args {
             };
             records.truncate(usize::try_from(left).unwrap_or(usize::MAX));
             left -= records.len() as u64;
+            if let Some(json) = json {
+                unread += show_as_json(json, &partition, &mut records, context)?;
+            }
             self.print_batch(&(partition, records), context)?;
             if reader.is_idle() {
                 context.output.flush()?;
             }
+        }
+        if unread > 0 {
+            let unread = grouped(unread);
+            context.talk.say(format_args!(
+                "{unread} values are no Avro of a registered schema: printed as they are"
+            ));
         }
         Ok(())
     }
@@ -132,6 +161,30 @@ impl Args {
         }
         Ok(())
     }
+}
+
+/// Puts JSON in the place of Avro data; answers how many values are none.
+fn show_as_json(
+    json: &JsonDecoder,
+    partition: &TopicPartition,
+    records: &mut [Record],
+    context: &Context,
+) -> anyhow::Result<u64> {
+    let mut unread = 0;
+    for record in records {
+        let Some(value) = &record.value else { continue };
+        match json.decode(value)? {
+            Ok(text) => record.value = Some(text.into()),
+            Err(reason) => {
+                unread += 1;
+                if unread == 1 {
+                    let offset = record.offset;
+                    context.talk.say(format_args!("{partition}@{offset}: {reason}"));
+                }
+            }
+        }
+    }
+    Ok(unread)
 }
 
 impl FromStr for Start {

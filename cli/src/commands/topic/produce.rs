@@ -3,14 +3,23 @@ use std::{
     io::{self, BufRead, BufReader, Read},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, Error, bail};
 use bytes::Bytes;
 use millstream_client::{Log, Topic};
+use millstream_formats::avro::JsonEncoder;
+use millstream_schema_registry_avro::wire;
 use millstream_types::{Header, Record, Timestamp, TopicName, TopicPartition};
 use serde::Serialize;
 
 use super::create::key_value;
-use crate::{Context, exit::Exit, output::grouped, partitions, store::Target};
+use crate::{
+    Context,
+    exit::Exit,
+    output::grouped,
+    partitions,
+    schemas::avro::AvroValues,
+    store::{Store, Target},
+};
 
 /// A longer line is refused instead of read into memory.
 const MAX_LINE_BYTES: u64 = 16 << 20;
@@ -26,7 +35,8 @@ const BATCH_RECORDS: usize = 1000;
 Examples:
   echo hello | millstream topic produce greetings
   printf '7:{\"id\":7}\\n' | millstream topic produce orders --key-separator :
-  millstream topic produce lines --header source=import < access.log")]
+  millstream topic produce lines --header source=import < access.log
+  echo '{\"id\": 7, \"name\": null}' | millstream topic produce orders --avro")]
 pub(crate) struct Args {
     /// The topic
     topic: TopicName,
@@ -41,6 +51,14 @@ pub(crate) struct Args {
     /// A header of every record; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = key_value)]
     header: Vec<(String, String)>,
+    #[command(flatten)]
+    avro: AvroValues,
+}
+
+/// Lines of JSON as data of the topic's newest schema.
+struct Values {
+    encoder: JsonEncoder,
+    prefix: Vec<u8>,
 }
 
 #[derive(Serialize)]
@@ -62,9 +80,10 @@ impl Args {
         let store = self.target.open(context).await?;
         let topic = partitions::topic(store.log(), &self.topic).await?;
         partitions::chosen(&topic, self.partition)?;
+        let values = self.values(&store, context).await?;
         let mut appended = 0;
         let outcome = self
-            .append_lines(context, store.log(), &topic, &mut appended)
+            .append_lines(context, store.log(), &topic, values.as_ref(), &mut appended)
             .await;
         store.close().await;
         outcome.with_context(|| format!("stopped after {} records were appended", grouped(appended)))?;
@@ -81,11 +100,26 @@ impl Args {
         Ok(Exit::Ok)
     }
 
+    /// How lines become values, if not as they are.
+    async fn values(&self, store: &Store, context: &Context) -> anyhow::Result<Option<Values>> {
+        let Some(registry) = self.avro.open(store, context).await? else {
+            return Ok(None);
+        };
+        let latest = registry.latest(&self.topic).await;
+        registry.close().await;
+        let (id, schema) = latest?;
+        let mut prefix = Vec::new();
+        wire::frame(id, &mut prefix);
+        let encoder = JsonEncoder::of_text(&schema).with_context(|| format!("schema {id}"))?;
+        Ok(Some(Values { encoder, prefix }))
+    }
+
     async fn append_lines(
         &self,
         context: &Context,
         log: &dyn Log,
         topic: &Topic,
+        values: Option<&Values>,
         appended: &mut u64,
     ) -> anyhow::Result<()> {
         let mut stdin = BufReader::with_capacity(64 << 10, io::stdin());
@@ -97,7 +131,7 @@ impl Args {
                 break;
             };
             let record = self
-                .record(line, context.clock.now())
+                .record(line, values, context.clock.now())
                 .with_context(|| format!("line {line_number} of stdin"))?;
             let partition = match (self.partition, &record.key) {
                 (Some(partition), _) => partition,
@@ -115,7 +149,7 @@ impl Args {
         Ok(())
     }
 
-    fn record(&self, line: Bytes, timestamp: Timestamp) -> anyhow::Result<Record> {
+    fn record(&self, line: Bytes, values: Option<&Values>, timestamp: Timestamp) -> anyhow::Result<Record> {
         let (key, value) = match &self.key_separator {
             None => (None, line),
             Some(separator) => {
@@ -124,6 +158,13 @@ impl Args {
                 };
                 (Some(line.slice(..at)), line.slice(at + separator.len()..))
             }
+        };
+        let value = match values {
+            None => value,
+            Some(values) => values
+                .encoder
+                .encode(&value, &values.prefix)
+                .map_err(Error::msg)?,
         };
         let headers = self.header.iter().cloned();
         Ok(Record {

@@ -161,8 +161,8 @@ impl FileSink {
     }
 
     /// Decodes what must be decoded, finds each record's folder; answers the records that cannot be written.
-    fn take(&mut self, records: Vec<Record>) -> Vec<Rejected> {
-        let decoded = self.decoder.decode(&records);
+    fn take(&mut self, records: Vec<Record>) -> Result<Vec<Rejected>, TaskError> {
+        let decoded = self.decoder.decode(&records).map_err(TaskError::retry)?;
         let mut failed = decoded.failed;
         let columns = self.plan.pattern.columns();
         let texts: Vec<_> = columns
@@ -212,7 +212,7 @@ impl FileSink {
             reason,
             origin: Vec::new(),
         };
-        failed.into_iter().map(rejected).collect()
+        Ok(failed.into_iter().map(rejected).collect())
     }
 
     /// Begins the next range with what is left over.
@@ -254,7 +254,7 @@ impl Sink for FileSink {
         }
         self.records += records.len() as u64;
         self.bytes += records.iter().map(cost).sum::<u64>();
-        Ok(self.take(records))
+        self.take(records)
     }
 
     fn should_roll(&self, now: Timestamp) -> Option<RollReason> {
@@ -317,7 +317,7 @@ impl Sink for FileSink {
                     TaskError::retry(format!("cannot write '{}': {error}", path.display()))
                 })?;
             }
-            Ok(())
+            Ok::<(), TaskError>(())
         });
         written.await.map_err(TaskError::fatal)??;
         self.begin(range.end);

@@ -176,7 +176,7 @@ fn header(format: &ValueFormat, columns: &SchemaRef) -> Vec<u8> {
     let encoded = Encoder::new(&schema)
         .ok()
         .zip(row.ok())
-        .and_then(|(encoder, row)| encoder.encode(&row).ok());
+        .and_then(|(encoder, row)| Some(encoder.encode(&row).ok()?.values));
     let mut header = encoded
         .and_then(|rows| rows.first().map(|row| row.to_vec()))
         .unwrap_or_default();

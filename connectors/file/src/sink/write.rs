@@ -116,7 +116,7 @@ fn write_lines<W: Write>(
     for rows in rows.chunks(BATCH_ROWS) {
         match &text.encoder {
             Some(encoder) => {
-                for value in encoder.encode(&gather(chunks, rows)?)? {
+                for value in encoder.encode(&gather(chunks, rows)?)?.values {
                     out.write_all(&value)?;
                     out.write_all(b"\n")?;
                 }

@@ -10,7 +10,10 @@ use millstream_sdk::{Rejected, StreamSchema, ValueFormat};
 use millstream_types::{Record, Timestamp};
 use serde::de::IgnoredAny;
 
-use super::{check::RowCheck, setup::Setup};
+use super::{
+    check::RowCheck,
+    setup::{NO_AVRO, Setup},
+};
 
 /// Bounds of a batch.
 pub(crate) const MAX_RECORDS: usize = 4_096;
@@ -57,6 +60,7 @@ impl Finish {
             ValueFormat::Csv(dialect) => {
                 Check::Csv(Box::new(RowCheck::new(dialect, &schema.columns).map_err(unfit)?))
             }
+            ValueFormat::Avro(_) => unreachable!("{NO_AVRO}"),
         };
         let key = key
             .map(|key| KeyReader::new(schema, index(key)?).map_err(unfit))
@@ -206,7 +210,7 @@ struct EventTimeReader {
 impl EventTimeReader {
     /// Sets the timestamps; answers the records that have none.
     fn stamp(&self, records: &mut [Record]) -> Vec<(usize, String)> {
-        let decoded = self.decoder.decode(records);
+        let decoded = self.decoder.decode(records).expect(NO_AVRO);
         let mut failed = decoded.failed;
         let times = self.times(&decoded.batch);
         for (index, time) in decoded.rows.iter().zip(times) {

@@ -88,11 +88,15 @@ impl RowCheck {
     }
 
     /// Index and reason of each row that is not what the schema says.
-    pub(crate) fn verdicts<'a>(&self, rows: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<(usize, String)> {
+    pub(crate) fn verdicts<'a>(
+        &self,
+        rows: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
+    ) -> Vec<(usize, String)> {
         if rows.len() == 0 {
             return Vec::new();
         }
-        self.decoder.decode_values(rows.map(Some)).failed
+        let decoded = self.decoder.decode_values(rows.map(Some));
+        decoded.expect("CSV asks no registry").failed
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     parquet,
     position::Place,
     rows::{Framing, Row, Rows, RowsError},
-    setup::Setup,
+    setup::{NO_AVRO, Setup},
 };
 
 /// How many rows of the first file are looked at.
@@ -32,6 +32,7 @@ pub(crate) fn discover(setup: &Setup) -> Result<StreamSchema, Vec<Problem>> {
         ValueFormat::Json => json_columns(setup).map_err(one)?,
         ValueFormat::Csv(_) if !setup.has_header() && !setup.declared.is_empty() => setup.declared.clone(),
         ValueFormat::Csv(dialect) => csv_columns(setup, dialect).map_err(one)?,
+        ValueFormat::Avro(_) => unreachable!("{NO_AVRO}"),
     };
     setup.schema(columns)
 }

@@ -136,7 +136,7 @@ impl ParquetRows {
             let Some(batch) = self.batches.next() else {
                 return Ok(None);
             };
-            self.ready = self.encoder.encode(&self.carry(&batch?)?)?.into();
+            self.ready = self.encoder.encode(&self.carry(&batch?)?)?.values.into();
         }
     }
 

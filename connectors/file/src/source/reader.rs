@@ -27,7 +27,7 @@ use super::{
     parquet::{ParquetError, ParquetRows},
     position::{FileProgress, Place, Progress},
     rows::{Framing, Row, Rows, RowsError},
-    setup::Setup,
+    setup::{NO_AVRO, Setup},
 };
 use crate::{config::Start, hash::Fnv};
 
@@ -275,6 +275,7 @@ impl Reader {
                 ValueFormat::Csv(dialect) => Framing::csv(dialect),
                 ValueFormat::Json => Framing::Lines { keep_blank: false },
                 ValueFormat::Raw => Framing::Lines { keep_blank: true },
+                ValueFormat::Avro(_) => unreachable!("{NO_AVRO}"),
             };
             tracked.content = Some(Content::Rows {
                 rows: Rows::new(tracked.compression.open(&file, at.offset)?, framing, at),

@@ -14,6 +14,8 @@ use super::files::Patterns;
 use crate::config::{SourceCompression, SourceConfig, SourceFormat};
 
 pub(crate) const MAX_TASKS: usize = 64;
+/// Why a match on the format of rows has nothing to do for Avro.
+pub(crate) const NO_AVRO: &str = "files have rows of text; Avro is made of them by the runtime";
 
 pub(crate) struct Setup {
     pub(crate) config: SourceConfig,

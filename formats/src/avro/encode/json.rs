@@ -14,7 +14,8 @@ use arrow_cast::{
 };
 use arrow_schema::TimeUnit;
 use bytes::Bytes;
-use millstream_schema_registry_avro::{Kind, Logical, NodeId, Record, Schema};
+use millstream_schema_registry_avro::{Kind, Logical, NodeId, Record, Schema, SchemaError};
+use millstream_sdk::SchemaText;
 use serde::{
     Deserializer,
     de::{MapAccess, Visitor},
@@ -23,7 +24,10 @@ use serde_json::value::RawValue;
 
 use super::writer::{Writer, write_decimal};
 use crate::{
-    avro::literal::{self, write_bytes, write_long},
+    avro::{
+        literal::{self, write_bytes, write_long},
+        stream,
+    },
     text,
 };
 
@@ -34,22 +38,25 @@ const MAX_DEPTH: usize = 128;
 #[derive(Debug)]
 pub struct JsonEncoder {
     schema: Schema,
-    prefix: Vec<u8>,
 }
 
 impl JsonEncoder {
-    /// `prefix` stands before each datum: the magic byte and the schema's id, or nothing.
-    pub fn new(schema: &Schema, prefix: &[u8]) -> Self {
+    pub fn new(schema: &Schema) -> Self {
         Self {
             schema: schema.clone(),
-            prefix: prefix.into(),
         }
     }
 
-    /// The datum of one JSON text; the error says what does not fit, and where.
-    pub fn encode(&self, json: &[u8]) -> Result<Bytes, String> {
+    /// Of a schema that is registered.
+    pub fn of_text(schema: &SchemaText) -> Result<Self, SchemaError> {
+        Ok(Self::new(&stream::parse(schema)?))
+    }
+
+    /// The datum of one JSON text; the error says what does not fit, and where. `prefix` stands before it: the magic byte
+    /// and the schema's id, or nothing.
+    pub fn encode(&self, json: &[u8], prefix: &[u8]) -> Result<Bytes, String> {
         let value: &RawValue = serde_json::from_slice(json).map_err(|error| format!("not JSON: {error}"))?;
-        let mut out = self.prefix.clone();
+        let mut out = prefix.to_vec();
         write(&self.schema, self.schema.root(), Json::of(value)?, &mut out, 0)?;
         Ok(out.into())
     }

@@ -8,10 +8,10 @@ mod writer;
 
 use arrow_array::{RecordBatch, new_empty_array};
 use arrow_schema::SchemaRef;
-use bytes::Bytes;
 use millstream_schema_registry_avro::{Kind, Record, Schema};
 
 use super::{derive::column_name, literal};
+use crate::Encoded;
 use writer::{Writer, writer};
 
 pub use json::JsonEncoder;
@@ -37,8 +37,6 @@ pub struct Encoder {
     schema: Schema,
     columns: SchemaRef,
     fields: Vec<Source>,
-    /// What stands before each datum.
-    prefix: Vec<u8>,
 }
 
 /// Where the value of a field comes from.
@@ -49,18 +47,8 @@ enum Source {
     Constant(Vec<u8>),
 }
 
-/// Rows as data.
-#[derive(Debug, Default)]
-pub struct Encoded {
-    /// One for each row that could be written, in order: slices of one buffer.
-    pub values: Vec<Bytes>,
-    /// Index and reason of the other rows. Ascending.
-    pub failed: Vec<(usize, String)>,
-}
-
 impl Encoder {
-    /// `prefix` stands before each datum: the magic byte and the schema's id, or nothing.
-    pub fn new(schema: &Schema, columns: &SchemaRef, prefix: &[u8]) -> Result<Self, EncodeError> {
+    pub fn new(schema: &Schema, columns: &SchemaRef) -> Result<Self, EncodeError> {
         let record = match schema.kind(schema.root()) {
             Kind::Record(record) => record,
             other => {
@@ -85,23 +73,23 @@ impl Encoder {
             schema: schema.clone(),
             columns: columns.clone(),
             fields,
-            prefix: prefix.into(),
         };
         // Whether each column's type can be written shows with no rows as well.
         encoder.writers(&RecordBatch::new_empty(columns.clone()))?;
         Ok(encoder)
     }
 
-    /// One datum for each row of a batch with the encoder's columns.
-    pub fn encode(&self, batch: &RecordBatch) -> Result<Encoded, EncodeError> {
+    /// One datum for each row of a batch with the encoder's columns. `prefix` stands before each: the magic byte and the
+    /// schema's id, or nothing.
+    pub fn encode(&self, batch: &RecordBatch, prefix: &[u8]) -> Result<Encoded, EncodeError> {
         self.check(batch)?;
         let writers = self.writers(batch)?;
-        let mut out = Vec::with_capacity(batch.num_rows() * (self.prefix.len() + 8 * self.fields.len()));
+        let mut out = Vec::with_capacity(batch.num_rows() * (prefix.len() + 8 * self.fields.len()));
         let mut ends = Vec::with_capacity(batch.num_rows());
         let mut failed = Vec::new();
         for row in 0..batch.num_rows() {
             let start = out.len();
-            out.extend_from_slice(&self.prefix);
+            out.extend_from_slice(prefix);
             match self.write_row(&writers, row, &mut out) {
                 Ok(()) => ends.push(out.len()),
                 Err(reason) => {

@@ -77,12 +77,13 @@ impl Plan {
     }
 
     /// Adds one row. After an error some columns have it and some do not: the caller cuts them.
-    pub(super) fn run(
+    #[inline]
+    pub(super) fn run<const CHECK: bool>(
         &self,
         datum: &[u8],
         columns: &mut Columns,
         scratch: &mut Scratch,
     ) -> Result<(), DataError> {
-        run::run(self, datum, columns, scratch)
+        run::run::<CHECK>(self, datum, columns, scratch)
     }
 }

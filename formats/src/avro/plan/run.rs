@@ -1,6 +1,6 @@
 //! The loop along a plan's operations.
 
-use millstream_schema_registry_avro::binary::{Cursor, DataError, Fault, is_text};
+use millstream_schema_registry_avro::binary::{Cursor, DataError, Fault, Pc, is_text};
 
 use super::{Plan, Scratch, op::Op};
 use crate::{
@@ -11,15 +11,14 @@ use crate::{
     json,
 };
 
-pub(super) fn run(
+pub(super) fn run<const CHECK: bool>(
     plan: &Plan,
     datum: &[u8],
     columns: &mut Columns,
     scratch: &mut Scratch,
 ) -> Result<(), DataError> {
     scratch.walk.restart(datum.len());
-    let mut cursor = Cursor::new(datum);
-    let done = plan.go(&mut cursor, columns, scratch);
+    let done = plan.go::<CHECK>(Cursor::new(datum), columns, scratch);
     done.map_err(|stop| {
         if let Some(open) = scratch.open.take() {
             std::mem::swap(&mut columns.bytes[open as usize].values, &mut scratch.text);
@@ -31,6 +30,7 @@ pub(super) fn run(
 
 impl Plan {
     #[cold]
+    #[inline(never)]
     fn explain(&self, stop: Stop, datum: &[u8], scratch: &Scratch) -> DataError {
         if let Stop::Fault(_) = stop {
             // Also within what was skipped, and with the writer's names.
@@ -48,9 +48,9 @@ impl Plan {
         }
     }
 
-    fn go<'a>(
+    fn go<'a, const CHECK: bool>(
         &'a self,
-        cursor: &mut Cursor<'a>,
+        mut cursor: Cursor<'a>,
         columns: &mut Columns,
         scratch: &mut Scratch,
     ) -> Result<(), Stop> {
@@ -65,9 +65,9 @@ impl Plan {
                 Op::Boolean(slot) => columns.booleans[slot as usize].push(cursor.boolean()?),
                 Op::Int(slot) => columns.int32s[slot as usize].push(cursor.int()?),
                 Op::Long(slot) => columns.int64s[slot as usize].push(cursor.long()?),
-                Op::Float(slot) => columns.float32s[slot as usize].push(float(cursor)?),
-                Op::Double(slot) => columns.float64s[slot as usize].push(double(cursor)?),
-                Op::Text(slot) => columns.bytes[slot as usize].push(text(cursor.bytes()?)?)?,
+                Op::Float(slot) => columns.float32s[slot as usize].push(float(&mut cursor)?),
+                Op::Double(slot) => columns.float64s[slot as usize].push(double(&mut cursor)?),
+                Op::Text(slot) => columns.bytes[slot as usize].push(text::<CHECK>(cursor.bytes()?)?)?,
                 Op::Binary(slot) => columns.bytes[slot as usize].push(cursor.bytes()?)?,
                 Op::Optional { null, column, end } => {
                     if cursor.branch(2)? == null {
@@ -76,9 +76,9 @@ impl Plan {
                     }
                 }
                 Op::Symbol { slot, table } => {
-                    columns.bytes[slot as usize].push(self.symbol(table, cursor)?.as_bytes())?;
+                    columns.bytes[slot as usize].push(self.symbol(table, &mut cursor)?.as_bytes())?;
                 }
-                Op::Skip { span } => self.validator.skip(self.spans[span as usize], cursor)?,
+                Op::Skip { span } => cursor = self.validator.skip(self.spans[span as usize], cursor)?,
                 Op::End => {
                     cursor.end()?;
                     return Ok(());
@@ -89,27 +89,27 @@ impl Plan {
                 }
                 Op::Jump(target) => pc = target,
                 Op::List { slot, end } => {
-                    if !scratch.walk.open(cursor)? {
+                    if !scratch.walk.open(&mut cursor)? {
                         columns.lists[slot as usize].push(0)?;
                         pc = end;
                     }
                 }
-                Op::NextItem { slot, body } => match scratch.walk.next(cursor)? {
+                Op::NextItem { slot, body } => match scratch.walk.next(&mut cursor)? {
                     None => pc = body,
                     Some(items) => columns.lists[slot as usize].push(items)?,
                 },
                 Op::Map { slot, keys, end } => {
-                    if scratch.walk.open(cursor)? {
-                        let key = text(scratch.walk.key(cursor)?)?;
+                    if scratch.walk.open(&mut cursor)? {
+                        let key = text::<CHECK>(scratch.walk.key(&mut cursor)?)?;
                         columns.bytes[keys as usize].push(key)?;
                     } else {
                         columns.lists[slot as usize].push(0)?;
                         pc = end;
                     }
                 }
-                Op::NextEntry { slot, keys, body } => match scratch.walk.next(cursor)? {
+                Op::NextEntry { slot, keys, body } => match scratch.walk.next(&mut cursor)? {
                     None => {
-                        let key = text(scratch.walk.key(cursor)?)?;
+                        let key = text::<CHECK>(scratch.walk.key(&mut cursor)?)?;
                         columns.bytes[keys as usize].push(key)?;
                         pc = body;
                     }
@@ -123,12 +123,12 @@ impl Plan {
                 Op::Return => pc = scratch.walk.back(),
                 Op::Default { index } => {
                     let default = Cursor::new(&self.defaults[index as usize]);
-                    data = Some(std::mem::replace(cursor, default));
+                    data = Some(std::mem::replace(&mut cursor, default));
                 }
                 Op::Resume => {
-                    *cursor = data.take().expect("the default was begun");
+                    cursor = data.take().expect("the default was begun");
                 }
-                other => pc = self.seldom(other, pc, cursor, columns, scratch)?,
+                other => (pc, cursor) = self.seldom(other, pc, cursor, columns, scratch)?,
             }
         }
     }
@@ -138,18 +138,18 @@ impl Plan {
     fn seldom<'a>(
         &'a self,
         op: Op,
-        next: u32,
-        cursor: &mut Cursor<'a>,
+        next: Pc,
+        mut cursor: Cursor<'a>,
         columns: &mut Columns,
         scratch: &mut Scratch,
-    ) -> Result<u32, Stop> {
+    ) -> Result<(Pc, Cursor<'a>), Stop> {
         match op {
             Op::IntAsLong(slot) => columns.int64s[slot as usize].push(cursor.int()?.into()),
             Op::IntAsFloat(slot) => columns.float32s[slot as usize].push(cursor.int()? as f32),
             Op::IntAsDouble(slot) => columns.float64s[slot as usize].push(cursor.int()?.into()),
             Op::LongAsFloat(slot) => columns.float32s[slot as usize].push(cursor.long()? as f32),
             Op::LongAsDouble(slot) => columns.float64s[slot as usize].push(cursor.long()? as f64),
-            Op::FloatAsDouble(slot) => columns.float64s[slot as usize].push(float(cursor)?.into()),
+            Op::FloatAsDouble(slot) => columns.float64s[slot as usize].push(float(&mut cursor)?.into()),
             Op::Fixed { slot, size } => {
                 columns.fixed[slot as usize].push(cursor.take(size as usize)?);
             }
@@ -157,19 +157,19 @@ impl Plan {
                 columns.bytes[slot as usize].push(cursor.take(self.sizes[index as usize])?)?;
             }
             Op::Decimal128 { slot, index } => {
-                let value = self.decimals[index as usize].read128(cursor)?;
+                let value = self.decimals[index as usize].read128(&mut cursor)?;
                 columns.decimal128s[slot as usize].push(value);
             }
             Op::Decimal256 { slot, index } => {
-                let value = self.decimals[index as usize].read256(cursor)?;
+                let value = self.decimals[index as usize].read256(&mut cursor)?;
                 columns.decimal256s[slot as usize].push(value);
             }
             Op::Scaled { slot, index } => {
-                let value = self.scales[index as usize].read(cursor)?;
+                let value = self.scales[index as usize].read(&mut cursor)?;
                 columns.int64s[slot as usize].push(value);
             }
             Op::Duration(slot) => {
-                columns.intervals[slot as usize].push(scalar::duration(cursor)?);
+                columns.intervals[slot as usize].push(scalar::duration(&mut cursor)?);
             }
             Op::Null { column } => columns.push_null(&self.columns[column as usize]),
             Op::Mark => scratch.marks.push(cursor.at()),
@@ -184,19 +184,22 @@ impl Plan {
                 scratch.open = None;
                 columns.bytes[slot as usize].close()?;
             }
-            other => return self.write(other, next, cursor, scratch),
+            other => {
+                let next = self.write(other, next, &mut cursor, scratch)?;
+                return Ok((next, cursor));
+            }
         }
-        Ok(next)
+        Ok((next, cursor))
     }
 
     /// The operations that write JSON.
     fn write<'a>(
         &'a self,
         op: Op,
-        next: u32,
+        next: Pc,
         cursor: &mut Cursor<'a>,
         scratch: &mut Scratch,
-    ) -> Result<u32, Stop> {
+    ) -> Result<Pc, Stop> {
         let (walk, out) = (&mut scratch.walk, &mut scratch.text);
         match op {
             Op::Raw { index } => out.extend_from_slice(&self.raw[index as usize]),
@@ -262,12 +265,11 @@ fn swap_text(columns: &mut Columns, scratch: &mut Scratch, slot: Slot) {
 }
 
 #[inline]
-fn text(bytes: &[u8]) -> Result<&[u8], Fault> {
-    if is_text(bytes) {
-        Ok(bytes)
-    } else {
-        Err(Fault::Utf8)
+fn text<const CHECK: bool>(bytes: &[u8]) -> Result<&[u8], Fault> {
+    if CHECK && !is_text(bytes) {
+        return Err(Fault::Utf8);
     }
+    Ok(bytes)
 }
 
 fn write_text(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {

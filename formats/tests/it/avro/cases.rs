@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use arrow_array::{Array, BinaryArray, cast::AsArray, types::Int32Type};
-use millstream_formats::avro::{Decoder, Layout, LayoutError, SchemaSource, SourceError, Types};
-use millstream_schema_registry_avro::Schema;
-use millstream_types::SchemaId;
+use millstream_formats::avro::{Decoder, Layout, LayoutError, Types};
+use millstream_sdk::{SchemaText, Schemas, SchemasError};
+use millstream_types::{SchemaId, Subject};
 
 use super::{datum, decode, parse, rows};
 
@@ -576,19 +576,27 @@ fn record_of_two(n: usize, first: &str, second: &str) -> String {
 /// Schemas 1 and 2; 3 cannot be read as 1; 4 cannot be had.
 struct Registry;
 
-impl SchemaSource for Registry {
-    fn schema(&self, id: SchemaId) -> Result<Schema, SourceError> {
+impl Schemas for Registry {
+    fn by_id(&self, id: SchemaId) -> Result<SchemaText, SchemasError> {
         let fields = match id.0 {
             1 => r#"{"name": "a", "type": "int"}"#,
             2 => r#"{"name": "b", "type": "string"}, {"name": "a", "type": "int"}"#,
             3 => r#"{"name": "a", "type": "string"}"#,
             4 => {
-                let reason = "the registry does not answer".into();
-                return Err(SourceError::Unavailable { id, reason });
+                let reason = "it does not answer".into();
+                return Err(SchemasError::Unavailable { reason });
             }
-            _ => return Err(SourceError::Unknown { id }),
+            _ => return Err(SchemasError::UnknownId { id }),
         };
-        Ok(parse(&record(fields)))
+        Ok(SchemaText {
+            text: record(fields),
+            referenced: Vec::new(),
+        })
+    }
+
+    fn id_of(&self, subject: &Subject, _: &SchemaText) -> Result<SchemaId, SchemasError> {
+        let subject = subject.clone();
+        Err(SchemasError::NotRegistered { subject })
     }
 }
 
@@ -632,7 +640,7 @@ fn records_of_several_writers_follow_each_other() {
     let error = decoder.decode_values(values.into_iter()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "schema 4 cannot be had at the moment: the registry does not answer"
+        "the schema registry is not available: it does not answer"
     );
     let decoded = decoder.decode_values(values[..1].iter().copied()).unwrap();
     assert_eq!(

@@ -39,7 +39,7 @@ fn the_schema_of_columns_is_stable_and_keeps_their_names() {
     );
     let schema = Schema::parse(&text, &[], millstream_schema_registry_avro::Strictness::New).unwrap();
     assert_eq!(*Layout::new(&schema, Types::Plain).unwrap().schema(), columns);
-    Encoder::new(&schema, &columns, &[]).unwrap();
+    Encoder::new(&schema, &columns).unwrap();
 
     let twice = vec![
         Field::new("a b", DataType::Int32, true),
@@ -56,7 +56,7 @@ fn the_schema_of_columns_is_stable_and_keeps_their_names() {
 fn columns_that_do_not_fit_the_schema_are_refused_with_the_reason() {
     let check = |fields: &str, data_type: DataType, expected: &str| {
         let columns = Arc::new(ArrowSchema::new(vec![Field::new("a", data_type, true)]));
-        let error = Encoder::new(&parse(&record(fields)), &columns, &[]).unwrap_err();
+        let error = Encoder::new(&parse(&record(fields)), &columns).unwrap_err();
         assert_eq!(error.to_string(), expected);
     };
     check("", DataType::Int32, "column 'a' is no field of the record R");
@@ -112,8 +112,8 @@ fn a_row_that_does_not_fit_is_lost_alone() {
             Arc::new(UInt64Array::from(vec![Some(1), None, None, Some(u64::MAX)])),
         ),
     ]);
-    let encoder = Encoder::new(&schema, &rows.schema(), &[0, 0, 0, 0, 7]).unwrap();
-    let encoded = encoder.encode(&rows).unwrap();
+    let encoder = Encoder::new(&schema, &rows.schema()).unwrap();
+    let encoded = encoder.encode(&rows, &[0, 0, 0, 0, 7]).unwrap();
     assert_eq!(encoded.values, [&[0, 0, 0, 0, 7, 2, 0, 0, 2, 2, b'x', 0][..]]);
     assert_eq!(
         encoded.failed,
@@ -124,7 +124,7 @@ fn a_row_that_does_not_fit_is_lost_alone() {
         ]
     );
     let other = batch(vec![("n", Arc::new(StringArray::from(vec!["A"])))]);
-    assert!(encoder.encode(&other).is_err());
+    assert!(encoder.encode(&other, &[]).is_err());
 }
 
 #[test]
@@ -138,8 +138,8 @@ fn text_columns_are_written_back_as_what_they_were() {
         datum(&schema, r#"{"l": [], "u": null, "t": "00:00:00.001"}"#),
     ];
     let decoded = decode(&schema, &schema, Types::Plain, &data);
-    let encoder = Encoder::new(&schema, &decoded.batch.schema(), &[]).unwrap();
-    assert_eq!(encoder.encode(&decoded.batch).unwrap().values, data);
+    let encoder = Encoder::new(&schema, &decoded.batch.schema()).unwrap();
+    assert_eq!(encoder.encode(&decoded.batch, &[]).unwrap().values, data);
 }
 
 #[test]
@@ -149,8 +149,8 @@ fn json_that_does_not_fit_says_where() {
            {"name": "b", "type": "long", "default": 1}"#,
     ));
     let check = |json: &str, expected: &str| {
-        let reason = JsonEncoder::new(&schema, &[])
-            .encode(json.as_bytes())
+        let reason = JsonEncoder::new(&schema)
+            .encode(json.as_bytes(), &[])
             .unwrap_err();
         assert_eq!(reason, expected, "{json}");
     };
@@ -163,6 +163,6 @@ fn json_that_does_not_fit_says_where() {
         r#"'a': [1] 'x': "y" is no null; "y" is no int"#,
     );
     check(r#"{"a": [], "b": 1.5}"#, "'b': 1.5 is no long");
-    let data = JsonEncoder::new(&schema, &[9]).encode(br#"{"a": [{}]}"#).unwrap();
+    let data = JsonEncoder::new(&schema).encode(br#"{"a": [{}]}"#, &[9]).unwrap();
     assert_eq!(data[..], [9, 2, 0, 0, 2]);
 }

@@ -5,6 +5,7 @@ mod encode;
 mod evolve;
 mod peers;
 mod properties;
+mod streams;
 
 use arrow_array::{Array, RecordBatch, cast::AsArray};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
@@ -20,9 +21,9 @@ fn parse(text: &str) -> Schema {
 
 /// A datum, given as JSON.
 fn datum(writer: &Schema, json: &str) -> Vec<u8> {
-    let encoder = JsonEncoder::new(writer, &[]);
+    let encoder = JsonEncoder::new(writer);
     encoder
-        .encode(json.as_bytes())
+        .encode(json.as_bytes(), &[])
         .unwrap_or_else(|reason| panic!("{json}: {reason}"))
         .to_vec()
 }
@@ -37,19 +38,15 @@ fn decode(writer: &Schema, reader: &Schema, types: Types, data: &[Vec<u8>]) -> D
         .unwrap()
 }
 
-/// The whole datum as JSON: as the only value of a map, for that is one column.
+/// The whole datum as JSON.
 fn as_json(writer: &Schema, reader: &Schema, datum: &[u8]) -> Result<String, String> {
-    let in_map = |schema: &Schema| parse(&format!(r#"{{"type": "map", "values": {}}}"#, schema.text()));
-    let datum = [&[2, 2, b'k'], datum, &[0]].concat();
-    let mut decoded = decode(&in_map(writer), &in_map(reader), Types::Plain, &[datum]);
-    if let Some((_, reason)) = decoded.failed.pop() {
-        return Err(reason);
+    let decoder = Decoder::of_writer(writer, &Layout::json(reader));
+    let decoder = decoder.unwrap_or_else(|error| panic!("{error}: {writer:?} as {reader:?}"));
+    let mut decoded = decoder.decode_values([Some(datum)].into_iter()).unwrap();
+    match decoded.failed.pop() {
+        Some((_, reason)) => Err(reason),
+        None => Ok(decoded.batch.column(0).as_string::<i32>().value(0).to_owned()),
     }
-    let text = decoded.batch.column(0).as_string::<i32>().value(0);
-    let value = text
-        .strip_prefix(r#"{"k":"#)
-        .and_then(|text| text.strip_suffix('}'));
-    Ok(value.unwrap_or_else(|| panic!("{text}")).to_owned())
 }
 
 /// Each row as its columns' names and values.

@@ -25,9 +25,9 @@ fn every_datum_of_every_schema_decodes_and_comes_back_from_columns_and_from_json
             let decoded = decode(&schema, &schema, types, &data);
             assert_eq!(decoded.failed, [], "seed {seed}: {schema:?}");
             let columns = decoded.batch.schema();
-            let encoder = Encoder::new(&schema, &columns, &[])
+            let encoder = Encoder::new(&schema, &columns)
                 .unwrap_or_else(|error| panic!("seed {seed}: {error}, {schema:?}"));
-            let encoded = encoder.encode(&decoded.batch).unwrap();
+            let encoded = encoder.encode(&decoded.batch, &[]).unwrap();
             assert_eq!(encoded.failed, [], "seed {seed}: {schema:?}");
             let back: Vec<_> = encoded
                 .values
@@ -36,10 +36,10 @@ fn every_datum_of_every_schema_decodes_and_comes_back_from_columns_and_from_json
                 .collect();
             assert_eq!(back, json, "seed {seed}: {schema:?}");
         }
-        let encoder = JsonEncoder::new(&schema, &[]);
+        let encoder = JsonEncoder::new(&schema);
         for value in &json {
             let datum = encoder
-                .encode(value.as_bytes())
+                .encode(value.as_bytes(), &[])
                 .unwrap_or_else(|reason| panic!("seed {seed}: {reason}, {value}, {schema:?}"));
             assert_eq!(
                 as_json(&schema, &schema, &datum).as_ref(),
@@ -58,9 +58,9 @@ fn columns_are_the_same_after_their_own_schema() {
         let data: Vec<_> = (0..5).map(|_| testing::datum(&schema, &mut random)).collect();
         let batch = decode(&schema, &schema, Types::Arrow, &data).batch;
         let derived = parse(&derive("a.b", &batch.schema()).unwrap());
-        let encoded = Encoder::new(&derived, &batch.schema(), &[])
+        let encoded = Encoder::new(&derived, &batch.schema())
             .unwrap()
-            .encode(&batch)
+            .encode(&batch, &[])
             .unwrap();
         let data: Vec<_> = encoded.values.iter().map(|datum| datum.to_vec()).collect();
         let again = decode(&derived, &derived, Types::Arrow, &data).batch;
@@ -195,10 +195,10 @@ fn slices_and_chosen_rows_are_encoded_as_they_are() {
         let schema = parse(&testing::schema_text(&mut random));
         let data: Vec<_> = (0..8).map(|_| testing::datum(&schema, &mut random)).collect();
         let batch = decode(&schema, &schema, Types::Arrow, &data).batch;
-        let encoder = Encoder::new(&schema, &batch.schema(), &[]).unwrap();
-        let all = encoder.encode(&batch).unwrap().values;
+        let encoder = Encoder::new(&schema, &batch.schema()).unwrap();
+        let all = encoder.encode(&batch, &[]).unwrap().values;
         assert_eq!(
-            encoder.encode(&batch.slice(3, 4)).unwrap().values,
+            encoder.encode(&batch.slice(3, 4), &[]).unwrap().values,
             all[3..7],
             "seed {seed}"
         );
@@ -206,7 +206,7 @@ fn slices_and_chosen_rows_are_encoded_as_they_are() {
             continue;
         }
         let chosen = take_record_batch(&batch, &UInt32Array::from(vec![6, 0])).unwrap();
-        let chosen = encoder.encode(&chosen).unwrap().values;
+        let chosen = encoder.encode(&chosen, &[]).unwrap().values;
         assert_eq!(chosen, [all[6].clone(), all[0].clone()], "seed {seed}");
     }
 }

@@ -38,7 +38,7 @@ pub enum Fault {
 }
 
 /// Reads the primitive types of Avro's binary encoding.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -129,35 +129,18 @@ impl<'a> Cursor<'a> {
     /// Two to eight bytes at once where eight can be read, else byte by byte.
     #[inline]
     fn wide_varint(&mut self) -> Result<u64, Fault> {
-        let Some(eight) = self.bytes[self.at..].first_chunk() else {
-            return self.long_varint();
-        };
-        let word = u64::from_le_bytes(*eight);
+        let ahead = &self.bytes[self.at..];
+        let word = ahead.first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
         let ends = !word & CONTINUES;
-        if ends == 0 {
-            return self.long_varint();
+        if ends == 0 || ahead.len() < 8 {
+            let (value, bytes) = long_varint(ahead)?;
+            self.at += bytes;
+            return Ok(value);
         }
         // The lowest byte without the high bit is the last one.
         let bits = ends.trailing_zeros() + 1;
         self.at += bits as usize / 8;
         Ok(squeeze(word & (u64::MAX >> (64 - bits))))
-    }
-
-    #[inline(never)]
-    fn long_varint(&mut self) -> Result<u64, Fault> {
-        let mut value = 0_u64;
-        for (n, byte) in self.bytes[self.at..].iter().take(10).enumerate() {
-            let payload = u64::from(byte & 0x7f);
-            if n == 9 && *byte > 1 {
-                return Err(Fault::Varint);
-            }
-            value |= payload << (7 * n);
-            if *byte < 0x80 {
-                self.at += n + 1;
-                return Ok(value);
-            }
-        }
-        Err(Fault::End)
     }
 
     /// The length of bytes, a string or a key: never more than is left.
@@ -223,6 +206,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A block with a negative count has its size behind it, so that it can be skipped.
+    #[inline]
     fn block_end(&mut self) -> Result<usize, Fault> {
         let size = self.long()?;
         let left = self.left();
@@ -243,6 +227,22 @@ impl<'a> Cursor<'a> {
             _ => Ok(()),
         }
     }
+}
+
+/// A varint of more than eight bytes, or one so near the end that eight cannot be read, with the number of its bytes.
+#[inline(never)]
+fn long_varint(bytes: &[u8]) -> Result<(u64, usize), Fault> {
+    let mut value = 0_u64;
+    for (n, byte) in bytes.iter().take(10).enumerate() {
+        if n == 9 && *byte > 1 {
+            return Err(Fault::Varint);
+        }
+        value |= u64::from(byte & 0x7f) << (7 * n);
+        if *byte < 0x80 {
+            return Ok((value, n + 1));
+        }
+    }
+    Err(Fault::End)
 }
 
 /// The head of a block.

@@ -62,10 +62,10 @@ impl Validator {
 
     /// Whether the bytes are exactly one datum of the schema.
     pub fn validate(&self, datum: &[u8]) -> Result<(), DataError> {
-        let mut cursor = Cursor::new(datum);
         let mut walk = Walk::new(datum.len());
-        self.program
-            .walk::<true>(&mut cursor, &mut walk, 0, self.end)
+        let cursor = self
+            .program
+            .walk::<true>(Cursor::new(datum), &mut walk, 0, self.end)
             .map_err(|fault| DataError {
                 offset: walk.at,
                 path: self.program.places.path(&walk, datum),
@@ -95,8 +95,8 @@ impl Validator {
         }
     }
 
-    /// Moves the cursor behind the fields of a span. Nobody reads them, so their strings may be anything.
-    pub fn skip(&self, span: Span, cursor: &mut Cursor<'_>) -> Result<(), Fault> {
+    /// The cursor behind the fields of a span. Nobody reads them, so their strings may be anything.
+    pub fn skip<'a>(&self, span: Span, cursor: Cursor<'a>) -> Result<Cursor<'a>, Fault> {
         let mut walk = Walk::new(cursor.left());
         self.program.walk::<false>(cursor, &mut walk, span.from, span.to)
     }

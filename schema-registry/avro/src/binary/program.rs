@@ -92,18 +92,19 @@ impl Program {
         compiler.program
     }
 
-    /// Walks the operations from `from` up to `to`, both of one unit. `CHECK`: whether strings must be text.
-    pub(super) fn walk<const CHECK: bool>(
+    /// Walks the operations from `from` up to `to`, both of one unit, and answers the cursor behind them. `CHECK`: whether
+    /// strings must be text.
+    pub(super) fn walk<'a, const CHECK: bool>(
         &self,
-        cursor: &mut Cursor<'_>,
+        mut cursor: Cursor<'a>,
         walk: &mut Walk,
         from: Pc,
         to: Pc,
-    ) -> Result<(), Fault> {
+    ) -> Result<Cursor<'a>, Fault> {
         let mut pc = from;
         loop {
             if pc == to && walk.is_flat() {
-                return Ok(());
+                return Ok(cursor);
             }
             walk.pc = pc;
             walk.at = cursor.at();
@@ -128,22 +129,22 @@ impl Program {
                 }
                 Op::Jump(target) => pc = target,
                 Op::Array { end } => {
-                    if !walk.open(cursor)? {
+                    if !walk.open(&mut cursor)? {
                         pc = end;
                     }
                 }
                 Op::NextItem { body } => {
-                    if walk.next(cursor)?.is_none() {
+                    if walk.next(&mut cursor)?.is_none() {
                         pc = body;
                     }
                 }
-                Op::Map { end } => match walk.open(cursor)? {
-                    true => check_text::<CHECK>(walk.key(cursor)?)?,
+                Op::Map { end } => match walk.open(&mut cursor)? {
+                    true => check_text::<CHECK>(walk.key(&mut cursor)?)?,
                     false => pc = end,
                 },
                 Op::NextEntry { body } => {
-                    if walk.next(cursor)?.is_none() {
-                        check_text::<CHECK>(walk.key(cursor)?)?;
+                    if walk.next(&mut cursor)?.is_none() {
+                        check_text::<CHECK>(walk.key(&mut cursor)?)?;
                         pc = body;
                     }
                 }

@@ -315,12 +315,11 @@ fn fields_are_passed_over_without_a_look_at_their_text() {
     let schema = schema(ORDER);
     let validator = Validator::compile(&schema);
     let datum = [2, 2, 2, 0xff, 0, 0, 0, 2];
-    let mut cursor = Cursor::new(&datum);
     let span = validator.span(schema.root(), 0, 2).unwrap();
-    validator.skip(span, &mut cursor).unwrap();
+    let cursor = validator.skip(span, Cursor::new(&datum)).unwrap();
     assert_eq!(cursor.at(), 7);
-    validator
-        .skip(validator.span(schema.root(), 3, 3).unwrap(), &mut cursor)
+    let cursor = validator
+        .skip(validator.span(schema.root(), 3, 3).unwrap(), cursor)
         .unwrap();
     assert_eq!(cursor.end(), Ok(()));
     assert_eq!(validator.span(schema.root(), 0, 4), None);
@@ -334,10 +333,8 @@ fn a_record_within_itself_is_skipped_to_its_own_end() {
     let validator = Validator::compile(&schema);
     let datum = [2, 0, 2, b'x', 0, 2, b'y'];
     assert_eq!(validator.validate(&datum), Ok(()));
-    let mut cursor = Cursor::new(&datum);
-    validator
-        .skip(validator.span(schema.root(), 0, 0).unwrap(), &mut cursor)
-        .unwrap();
+    let span = validator.span(schema.root(), 0, 0).unwrap();
+    let cursor = validator.skip(span, Cursor::new(&datum)).unwrap();
     assert_eq!(
         cursor.at(),
         5,

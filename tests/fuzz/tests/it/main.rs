@@ -117,6 +117,11 @@ fn answers_of_a_peer_do_no_harm() {
 }
 
 #[test]
+fn avro_data_and_schemas_do_no_harm() {
+    check("avro");
+}
+
+#[test]
 fn batches_do_no_harm() {
     check("batch");
 }

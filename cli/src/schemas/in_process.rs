@@ -1,0 +1,133 @@
+use std::{
+    future::Future,
+    sync::{Arc, OnceLock},
+};
+
+use millstream_formats::avro;
+use millstream_pipeline::{Pipeline, Plan};
+use millstream_schema_registry_server::{RegistryError, SchemaRegistry, SchemaText as Registered};
+use millstream_sdk::{Problem, SchemaText, Schemas, SchemasError};
+use millstream_types::{SchemaId, Subject};
+use tokio::{runtime::Handle, task::block_in_place};
+
+/// The registry of this process, for formats. A pipeline's is opened after its file was read.
+#[derive(Default)]
+pub(crate) struct InProcess(OnceLock<Arc<dyn SchemaRegistry>>);
+
+impl InProcess {
+    pub(crate) fn of(registry: Arc<dyn SchemaRegistry>) -> Self {
+        Self(registry.into())
+    }
+
+    /// From here on it is that one.
+    pub(crate) fn bind(&self, registry: Arc<dyn SchemaRegistry>) {
+        // Once is enough: a process has one.
+        let _ = self.0.set(registry);
+    }
+
+    /// Formats ask where nothing can wait. What is in memory is answered at once.
+    fn ask<'a, T, F>(&'a self, question: impl FnOnce(&'a dyn SchemaRegistry) -> F) -> Result<T, SchemasError>
+    where
+        F: Future<Output = Result<T, RegistryError>>,
+    {
+        let Some(registry) = self.0.get() else {
+            let reason = "it is not open".into();
+            return Err(SchemasError::Unavailable { reason });
+        };
+        let answer = block_in_place(|| Handle::current().block_on(question(registry.as_ref())));
+        answer.map_err(|error| match error {
+            RegistryError::UnknownId { id } => SchemasError::UnknownId { id },
+            RegistryError::Refused { message } => SchemasError::Unusable { reason: message },
+            RegistryError::Unavailable { message } => SchemasError::Unavailable { reason: message },
+            error @ RegistryError::Incompatible { .. } => SchemasError::Unusable {
+                reason: error.to_string(),
+            },
+        })
+    }
+}
+
+impl Schemas for InProcess {
+    fn by_id(&self, id: SchemaId) -> Result<SchemaText, SchemasError> {
+        Ok(text(&*self.ask(|registry| registry.by_id(id))?))
+    }
+
+    fn id_of(&self, subject: &Subject, schema: &SchemaText) -> Result<SchemaId, SchemasError> {
+        let schema = Registered::new(&schema.text);
+        let found = self.ask(|registry| registry.lookup(subject, &schema))?;
+        let subject = subject.clone();
+        Ok(found.ok_or(SchemasError::NotRegistered { subject })?.id)
+    }
+}
+
+fn text(schema: &Registered) -> SchemaText {
+    SchemaText {
+        text: schema.text.clone(),
+        referenced: schema.referenced.clone(),
+    }
+}
+
+/// Tells a pipeline the columns of the topics that only the registry knows.
+pub(crate) async fn teach(
+    pipeline: &mut Pipeline,
+    registry: &dyn SchemaRegistry,
+) -> anyhow::Result<Vec<Problem>> {
+    let unknown: Vec<_> = pipeline
+        .unknown_columns()
+        .map(|unknown| (unknown.subject.clone(), unknown.path.clone()))
+        .collect();
+    let mut problems = Vec::new();
+    for (subject, path) in unknown {
+        let Some(latest) = registry.latest(&subject).await? else {
+            let message = format!("no schema is registered under subject '{subject}'");
+            let help = "say the columns: columns: { id: BIGINT, name: VARCHAR }";
+            problems.push(Problem::new(path, message).help(help));
+            continue;
+        };
+        let schema = text(&latest.schema);
+        match avro::columns(&subject, &schema) {
+            Ok(columns) => pipeline.learn(&subject, &Arc::new(schema), &columns),
+            Err(error) => problems.push(Problem::new(path, error)),
+        }
+    }
+    Ok(problems)
+}
+
+/// Registers the schemas of all topics that a plan writes as Avro; nothing, if one of them must not be registered.
+pub(crate) async fn register(plan: &Plan, registry: &dyn SchemaRegistry) -> anyhow::Result<Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut schemas = Vec::new();
+    for topic in &plan.avro {
+        let subject = &topic.format.subject;
+        let schema = match avro::schema_text(&topic.format, &topic.columns) {
+            Ok(schema) => Registered::new(schema.text),
+            Err(error) => {
+                problems.push(Problem::new(topic.path.clone(), error));
+                continue;
+            }
+        };
+        let mut findings = registry.check(subject, &schema).await?;
+        if findings.is_empty() {
+            schemas.push((subject, schema));
+            continue;
+        }
+        // The older schema as a whole helps programs, and how it is configured is asked with a command.
+        findings.retain(|finding| {
+            !finding.starts_with("{oldSchema:") && !finding.starts_with("{validateFields:")
+        });
+        let message = format!(
+            "the schema of '{}' cannot follow those of subject '{subject}': {}",
+            topic.name,
+            findings.join(", ")
+        );
+        let help = format!(
+            "write another topic, keep what readers need, or allow it: millstream registry config {subject} --set compatibility=NONE"
+        );
+        problems.push(Problem::new(topic.path.clone(), message).help(help));
+    }
+    if problems.is_empty() {
+        for (subject, schema) in schemas {
+            registry.register(subject, &schema).await?;
+        }
+    }
+    Ok(problems)
+}

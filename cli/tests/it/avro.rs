@@ -1,0 +1,356 @@
+//! Topics of Avro: in pipelines, and from the command line.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::{Workplace, finish};
+
+const PEOPLE: &str = "\
+version: 1
+pipeline: people
+log: { embedded: { dir: ./state, listen: null } }
+sources:
+  people:
+    type: file
+    path: people-*.csv
+    format: { csv: { columns: { name: varchar, age: int } } }
+    into: { topic: people, key: name, format: avro }
+processors:
+  adults:
+    sql: SELECT name, age, CAST(age AS SMALLINT) AS small FROM people WHERE age >= 18
+    into: { topic: adults, format: avro }
+sinks:
+  out:
+    type: file
+    from: adults
+    path: out/
+    format: ndjson
+";
+
+const RUN: &str = "run pipeline.yaml --until-end --registry-listen none";
+
+fn people() -> Workplace {
+    let place = Workplace::new();
+    place.write("pipeline.yaml", PEOPLE);
+    place.write("people-1.csv", "name,age\nAda,36\nBob,7\nCyd,old\nDan,18\n");
+    place
+}
+
+fn lines_in(place: &Workplace, dir: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for entry in fs::read_dir(place.path(dir)).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "ndjson") {
+            lines.extend(fs::read_to_string(path).unwrap().lines().map(str::to_owned));
+        }
+    }
+    lines.sort();
+    lines
+}
+
+fn sorted(text: &str) -> Vec<&str> {
+    let mut lines: Vec<_> = text.lines().collect();
+    lines.sort_unstable();
+    lines
+}
+
+#[tokio::test]
+async fn a_pipeline_writes_and_reads_avro_and_registers_its_schemas() {
+    let place = people();
+    place.ok(RUN).await;
+    assert_eq!(
+        lines_in(&place, "out"),
+        [
+            r#"{"name":"Ada","age":36,"small":36}"#,
+            r#"{"name":"Dan","age":18,"small":18}"#
+        ]
+    );
+    let shown = place.ok("topic consume people --avro --data-dir state").await;
+    assert_eq!(
+        sorted(&shown),
+        [
+            r#"{"name":"Ada","age":36}"#,
+            r#"{"name":"Bob","age":7}"#,
+            r#"{"name":"Dan","age":18}"#
+        ]
+    );
+    let records = place.json_lines("topic consume people --data-dir state").await;
+    let ada = records.iter().find(|record| record["key"] == "Ada").unwrap();
+    assert_eq!(
+        ada["value"], "\u{0}\u{0}\u{0}\u{0}\u{2}\u{2}\u{6}Ada\u{2}H",
+        "a zero, the id, the datum"
+    );
+    let registered = place.json("registry list --data-dir state").await;
+    let text = place.ok("registry get adults-value --data-dir state").await;
+    let schema: Value = serde_json::from_str(&text).unwrap();
+    let field = |name: &str, kind: &str| json!({"name": name, "type": ["null", kind], "default": null});
+    assert_eq!(
+        schema,
+        json!({"type": "record", "name": "adults", "fields": [
+            field("name", "string"), field("age", "int"), field("small", "int")
+        ]})
+    );
+
+    // The same again registers nothing new and writes nothing twice.
+    place.ok(RUN).await;
+    assert_eq!(lines_in(&place, "out").len(), 2);
+    assert_eq!(place.json("registry list --data-dir state").await, registered);
+}
+
+/// Nothing is there before, and nothing of the pipeline is there afterwards.
+#[tokio::test]
+async fn a_pipeline_whose_first_record_would_break_readers_writes_none() {
+    let place = people();
+    let readers = r#"{"type": "record", "name": "adults", "fields": [{"name": "name", "type": "long"}]}"#;
+    place.write("adults.avsc", readers);
+    place.ok("topic create other --data-dir state").await;
+    place
+        .ok("registry register adults.avsc --subject adults-value --data-dir state")
+        .await;
+    place.run(RUN).await.assert_fails(
+        1,
+        &[
+            "the schema of 'adults' cannot follow those of subject 'adults-value'",
+            "/fields/0/type",
+            "--set compatibility=NONE",
+        ],
+    );
+    let topics = place.json("topic list --data-dir state").await.to_string();
+    assert!(
+        topics.contains("other") && !topics.contains("people") && !topics.contains("adults"),
+        "{topics}"
+    );
+    let subjects = place.ok("registry list --data-dir state").await;
+    assert!(
+        !subjects.contains("people-value"),
+        "nothing is registered either: {subjects}"
+    );
+
+    place
+        .ok("registry config adults-value --set compatibility=NONE --data-dir state")
+        .await;
+    place.ok(RUN).await;
+    assert_eq!(lines_in(&place, "out").len(), 2);
+}
+
+#[tokio::test]
+async fn a_change_that_readers_could_not_follow_stops_the_pipeline_before_it_writes() {
+    let place = people();
+    place.ok(RUN).await;
+    let before = place.ok("topic consume adults --data-dir state").await;
+    place.write(
+        "pipeline.yaml",
+        &PEOPLE.replace(
+            "SELECT name, age, CAST(age AS SMALLINT) AS small",
+            "SELECT name, upper(name) AS age, true AS small",
+        ),
+    );
+    place.write("people-2.csv", "name,age\nEve,50\n");
+    let refused = place.run(RUN).await;
+    refused.assert_fails(
+        1,
+        &[
+            "the schema of 'adults' cannot follow those of subject 'adults-value'",
+            "MISSING_UNION_BRANCH",
+            "pipeline.yaml:13",
+        ],
+    );
+    assert_eq!(place.ok("topic consume adults --data-dir state").await, before);
+    assert_eq!(
+        place
+            .ok("topic consume people --avro --data-dir state")
+            .await
+            .lines()
+            .count(),
+        3
+    );
+
+    // A column that may be missing is no harm.
+    let wider = PEOPLE.replace(
+        "CAST(age AS SMALLINT) AS small",
+        "CAST(age AS SMALLINT) AS small, upper(name) AS loud",
+    );
+    place.write("pipeline.yaml", &wider);
+    place.ok(RUN).await;
+    let shown = place.ok("topic consume adults --avro --data-dir state").await;
+    assert!(
+        shown.contains(r#"{"name":"Eve","age":50,"small":50,"loud":"EVE"}"#),
+        "{shown}"
+    );
+    assert!(shown.contains(r#"{"name":"Ada","age":36,"small":36}"#), "{shown}");
+}
+
+const ORDER: &str = r#"{"type": "record", "name": "Order", "fields": [
+    {"name": "id", "type": "long"}, {"name": "tags", "type": {"type": "array", "items": "string"}, "default": []},
+    {"name": "price", "type": {"type": "bytes", "logicalType": "decimal", "precision": 8, "scale": 2}}]}"#;
+
+const ORDERS: &str = "\
+version: 1
+pipeline: orders
+log: { embedded: { dir: ./state, listen: null } }
+streams:
+  orders: { format: avro }
+processors:
+  dear:
+    sql: SELECT id, price, tags FROM orders WHERE price > 1
+    into: dear
+sinks:
+  out: { type: file, from: dear, path: out/, format: ndjson }
+";
+
+#[tokio::test]
+async fn lines_of_json_become_avro_and_a_pipeline_reads_them_by_their_schema() {
+    let place = Workplace::new();
+    place.write("order.avsc", ORDER);
+    place.write("pipeline.yaml", ORDERS);
+    place.ok("topic create orders --data-dir state").await;
+    place
+        .run("topic produce orders --avro --data-dir state")
+        .await
+        .assert_fails(1, &["no schema is registered under 'orders-value'"]);
+    place
+        .ok("registry register order.avsc --subject orders-value --data-dir state")
+        .await;
+    let lines = "{\"id\": 1, \"price\": 12.50, \"tags\": [\"a\", \"b\"]}\n{\"id\": 2, \"price\": \"0.99\"}\n";
+    place
+        .ok_with("topic produce orders --avro --data-dir state", lines)
+        .await;
+    place
+        .run_with(
+            "topic produce orders --avro --data-dir state",
+            "{\"id\": 3, \"price\": 0.001}\n",
+        )
+        .await
+        .assert_fails(1, &["line 1 of stdin", "'price': 0.001 is no decimal(8, 2)"]);
+    place
+        .ok_with("topic produce orders --data-dir state", "no avro\n")
+        .await;
+
+    let shown = place.run("topic consume orders --avro --data-dir state").await;
+    assert_eq!(
+        sorted(&shown.stdout),
+        [
+            "no avro",
+            r#"{"id":1,"tags":["a","b"],"price":12.50}"#,
+            r#"{"id":2,"tags":[],"price":0.99}"#
+        ]
+    );
+    assert!(shown.stderr.contains("unknown magic byte"), "{shown:?}");
+
+    let validated = place.run("validate pipeline.yaml").await;
+    validated.assert_fails(1, &["the columns of 'orders' are those of its schema"]);
+    place.ok(RUN).await;
+    assert_eq!(
+        lines_in(&place, "out"),
+        [r#"{"id":1,"price":12.50,"tags":"[\"a\",\"b\"]"}"#]
+    );
+}
+
+/// Values that no schema explains are dead letters with the reason; the rest goes on.
+#[tokio::test]
+async fn values_of_unknown_schemas_are_named_and_kept() {
+    let place = Workplace::new();
+    place.write("order.avsc", ORDER);
+    place.write("pipeline.yaml", ORDERS);
+    place.ok("topic create orders --data-dir state").await;
+    place
+        .ok("registry register order.avsc --subject orders-value --data-dir state")
+        .await;
+    place
+        .ok_with(
+            "topic produce orders --avro --data-dir state",
+            "{\"id\": 1, \"price\": 2}\n",
+        )
+        .await;
+    // The magic byte, ids 77 and 1, and data that ends too early.
+    for bad in ["\0\0\0\0M\u{2}\n", "\0\0\0\0\u{1}\u{2}\n", "{\"id\": 2}\n"] {
+        place.ok_with("topic produce orders --data-dir state", bad).await;
+    }
+    let shown = place.run("topic consume orders --avro --data-dir state").await;
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    for text in [
+        "orders-0@1: schema 77 is not registered",
+        "3 values are no Avro of a registered schema: printed as they are",
+    ] {
+        assert!(
+            shown.stderr.contains(text),
+            "'{text}' is missing in: {}",
+            shown.stderr
+        );
+    }
+
+    place.ok(RUN).await;
+    assert_eq!(lines_in(&place, "out").len(), 1);
+    let letters = place
+        .json_lines("dlq show orders.dear.dlq --data-dir state")
+        .await;
+    let mut reasons: Vec<_> = letters
+        .iter()
+        .map(|letter| letter["reason"].as_str().unwrap())
+        .collect();
+    reasons.sort_unstable();
+    assert_eq!(
+        reasons,
+        [
+            "byte 1, tags: the data ends too early",
+            "schema 77 is not registered",
+            "the value does not begin with a schema's id: unknown magic byte 123",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_registry_that_does_not_answer_is_named() {
+    let place = Workplace::new();
+    let mut broker =
+        place.start("broker serve --data-dir data --listen 127.0.0.1:0 --registry-listen 127.0.0.1:0");
+    let kafka = place.listening("data").await;
+    place
+        .ok(&format!("topic create orders --bootstrap {kafka}"))
+        .await;
+    place
+        .ok_with(
+            &format!("topic produce orders --bootstrap {kafka}"),
+            "\0\0\0\0\u{1}x\n",
+        )
+        .await;
+    // Nothing listens on port 1.
+    for command in ["consume", "produce"] {
+        place
+            .run(&format!(
+                "topic {command} orders --avro --bootstrap {kafka} --registry 127.0.0.1:1"
+            ))
+            .await
+            .assert_fails(
+                1,
+                &[
+                    "no schema registry answers at http://127.0.0.1:1",
+                    "--registry names another",
+                ],
+            );
+    }
+    // A broker speaks another protocol.
+    place
+        .run(&format!(
+            "topic consume orders --avro --bootstrap {kafka} --registry {kafka}"
+        ))
+        .await
+        .assert_fails(1, &[&format!("no schema registry answers at http://{kafka}")]);
+
+    // The registry of a data directory that somebody holds is found by itself.
+    place.write("order.avsc", ORDER);
+    place
+        .ok("registry register order.avsc --subject orders-value --data-dir data")
+        .await;
+    place
+        .ok_with(
+            "topic produce orders --avro --data-dir data",
+            "{\"id\": 1, \"price\": 2}\n",
+        )
+        .await;
+    let shown = place.ok("topic consume orders --avro --data-dir data").await;
+    assert!(shown.contains(r#"{"id":1,"tags":[],"price":2.00}"#), "{shown}");
+    place.signal(&mut broker, "TERM").await;
+    assert_eq!(finish(broker).await.code, Some(0));
+}
