@@ -58,6 +58,10 @@ bench-broker:
 bench-registry-avro:
     cargo bench -p millstream-schema-registry-avro
 
+# the schema registry: reads, registrations, comparisons, and a start with 100,000 versions
+bench-registry *scenarios:
+    cargo bench -p millstream-broker-embedded --bench registry -- {{scenarios}}
+
 # the flights year through a pipeline against a straight-line program
 bench-pipeline:
     cargo bench -p millstream-tests-e2e --bench pipeline

@@ -18,6 +18,17 @@ pub(crate) fn python() -> Option<PathBuf> {
     python
 }
 
+/// The folder with the packages of `node/package.json`, installed by `clients.sh`.
+pub(crate) fn node() -> Option<PathBuf> {
+    let modules = std::env::var_os("MILLSTREAM_NODE")
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from);
+    if modules.is_none() {
+        skip("node clients: run ./test.sh, which installs them");
+    }
+    modules
+}
+
 pub(crate) fn kcat() -> Option<PathBuf> {
     let found = std::env::split_paths(&std::env::var_os("PATH")?)
         .map(|folder| folder.join("kcat"))

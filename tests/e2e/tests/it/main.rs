@@ -10,3 +10,4 @@ mod kafka_port;
 mod kills;
 mod millstream;
 mod readme;
+mod registry;
