@@ -12,6 +12,7 @@ mod model;
 mod names;
 mod normalize;
 mod parse;
+mod shape;
 pub mod testing;
 mod text;
 pub mod wire;

@@ -5,9 +5,15 @@
 //! changes after it was parsed.
 //! Deliberately absent: reading and writing of text, and any rule.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use serde_json::{Map, Value};
+
+use crate::shape::Shapes;
 
 /// The place of a node in the arena of its [`Schema`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -34,6 +40,8 @@ pub(crate) struct Inner {
     pub(crate) external: Vec<bool>,
     /// Names of the referenced schemas themselves, which the text does not spell out.
     pub(crate) reference_names: Vec<Name>,
+    /// Of the nodes, once somebody compares the schema.
+    pub(crate) shapes: OnceLock<Shapes>,
 }
 
 impl Schema {
@@ -73,6 +81,10 @@ impl Schema {
     /// Whether a referenced text has brought this node.
     pub fn is_external(&self, id: NodeId) -> bool {
         self.inner.external[id.index()]
+    }
+
+    pub(crate) fn shapes(&self) -> &Shapes {
+        self.inner.shapes.get_or_init(|| Shapes::of(&self.inner.nodes))
     }
 
     /// The text by which schemas are told apart: what Java's `Schema.toString()` prints. Referenced schemas are named, not

@@ -4,7 +4,7 @@
 //! away, defaults are written as their type has them (`1` of a `double` as `1.0`). A default that Confluent cannot
 //! convert is kept as it is, where Confluent drops it or fails.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
@@ -46,6 +46,7 @@ impl Schema {
             text: Box::default(),
             external: self.inner.external.clone(),
             reference_names: self.inner.reference_names.clone(),
+            shapes: OnceLock::new(),
         };
         inner.text = text::to_text(&inner, &inner.reference_names)?.into();
         Ok(Self {

@@ -2,7 +2,9 @@
 
 use std::{
     collections::HashMap,
+    num::NonZero,
     sync::{Arc, Mutex, PoisonError},
+    thread,
 };
 
 use millstream_schema_registry_avro::{Schema, SchemaError, Strictness};
@@ -17,6 +19,8 @@ use crate::{
 
 /// How many bytes of text are kept parsed, in each of two generations. A parsed schema takes some ten times its text.
 const KEPT_TEXT_BYTES: usize = 4 << 20;
+/// Fewer schemas than that are not worth a thread.
+const PARSED_PER_THREAD: usize = 8;
 /// How many schemas one may refer to, directly or not.
 const MAX_REFERENCES: usize = 1000;
 
@@ -44,7 +48,7 @@ impl Resolved {
         self.parse(Strictness::Stored)?.resolved_text()
     }
 
-    fn text_bytes(&self) -> usize {
+    pub(crate) fn text_bytes(&self) -> usize {
         let references = self.references.iter().map(|body| body.text.len());
         self.body.text.len() + references.sum::<usize>()
     }
@@ -137,13 +141,50 @@ struct Generations {
 impl Schemas {
     /// A schema that is registered: taken as it is, whatever rules there are by now.
     pub fn stored(&self, resolved: &Resolved) -> Result<Schema, SchemaError> {
-        let key = resolved.key();
-        if let Some(schema) = self.generations().get(&key, resolved.text_bytes()) {
-            return Ok(schema);
+        match self.kept(resolved) {
+            Some(schema) => Ok(schema),
+            None => self.parse(resolved),
         }
+    }
+
+    /// [`stored`](Self::stored) of many: those that are not kept are parsed on all cores.
+    pub(crate) fn all_stored(&self, wanted: &[&Resolved]) -> Vec<Result<Schema, SchemaError>> {
+        let kept: Vec<_> = wanted.iter().map(|resolved| self.kept(resolved)).collect();
+        let missing = wanted.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
+        let missing: Vec<_> = missing.map(|(resolved, _)| *resolved).collect();
+        let mut parsed = self.all_parsed(&missing).into_iter();
+        let made = |kept: Option<Schema>| match kept {
+            Some(schema) => Ok(schema),
+            None => parsed.next().expect("each that is missing is parsed"),
+        };
+        kept.into_iter().map(made).collect()
+    }
+
+    fn all_parsed(&self, missing: &[&Resolved]) -> Vec<Result<Schema, SchemaError>> {
+        let parse = |some: &[&Resolved]| some.iter().map(|one| self.parse(one)).collect::<Vec<_>>();
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = cores.min(missing.len() / PARSED_PER_THREAD);
+        if threads < 2 {
+            return parse(missing);
+        }
+        thread::scope(|scope| {
+            let shares = missing.chunks(missing.len().div_ceil(threads));
+            let threads: Vec<_> = shares.map(|share| scope.spawn(move || parse(share))).collect();
+            let parsed = threads.into_iter().map(|thread| thread.join());
+            parsed
+                .flat_map(|parsed| parsed.expect("no text makes the parser panic"))
+                .collect()
+        })
+    }
+
+    fn kept(&self, resolved: &Resolved) -> Option<Schema> {
+        self.generations().get(&resolved.key(), resolved.text_bytes())
+    }
+
+    fn parse(&self, resolved: &Resolved) -> Result<Schema, SchemaError> {
         let schema = resolved.parse(Strictness::Stored)?;
-        self.generations()
-            .insert(key, resolved.text_bytes(), schema.clone());
+        let bytes = resolved.text_bytes();
+        self.generations().insert(resolved.key(), bytes, schema.clone());
         Ok(schema)
     }
 

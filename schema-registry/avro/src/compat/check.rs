@@ -6,12 +6,16 @@
 //! is being compared counts as compatible. Pairs without a name are met once per pair of named types around them.
 //!
 //! A finding is a few numbers until the end ([`Raw`]); its text is made for those that are reported.
+//!
+//! Most versions get along, and most of two versions is the same. So a comparison first asks for the verdict alone, notes
+//! no places, and does not look into types of one [`shape`](crate::shape); what is wrong is then found by one that does.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{Finding, FindingKind, Policy, logical};
 use crate::{
-    model::{Enum, Kind, Name, NodeId, Record, Schema},
+    model::{Enum, Field, Kind, Name, NodeId, Record, Schema},
+    shape::Shapes,
     text,
 };
 
@@ -29,25 +33,26 @@ pub fn check(reader: &Schema, writer: &Schema) -> Vec<Finding> {
 
 /// [`check`] by a policy.
 pub fn check_with(reader: &Schema, writer: &Schema, policy: Policy) -> Vec<Finding> {
-    let mut checker = Checker {
-        reader,
-        writer,
-        policy,
-        known: HashMap::new(),
-        places: vec![Place {
-            parent: ROOT,
-            token: Token::Root,
-        }],
-        raw: Vec::new(),
-        outcomes: Vec::new(),
-        frames: Vec::new(),
-        steps: 0,
-    };
-    match checker.run() {
-        Ok(Outcome::Compatible) => Vec::new(),
-        Ok(Outcome::Incompatible(outcome)) => checker.report(outcome),
-        Err(raw) => vec![checker.finding(&raw)],
+    let quick = Checker::new(reader, writer, policy, Some([reader.shapes(), writer.shapes()])).findings();
+    match quick.first() {
+        None => {
+            debug_assert!(
+                matches!(
+                    check_whole(reader, writer, policy).first().map(|f| f.kind),
+                    None | Some(FindingKind::TooComplex)
+                ),
+                "what is skipped is compatible: {reader:?} reads {writer:?}"
+            );
+            quick
+        }
+        Some(finding) if finding.kind == FindingKind::TooComplex => quick,
+        Some(_) => check_whole(reader, writer, policy),
     }
+}
+
+/// The comparison with everything looked at, as Java does it.
+fn check_whole(reader: &Schema, writer: &Schema, policy: Policy) -> Vec<Finding> {
+    Checker::new(reader, writer, policy, None).findings()
 }
 
 /// An index into [`Checker::places`].
@@ -106,6 +111,8 @@ struct Frame {
     mode: Mode,
     /// The next pair within.
     next: u32,
+    /// Which field of the writer's record comes after the one that was met last: most likely the next one.
+    next_written: u32,
     items: Vec<Item>,
 }
 
@@ -134,6 +141,8 @@ struct Checker<'s> {
     reader: &'s Schema,
     writer: &'s Schema,
     policy: Policy,
+    /// Of the reader and of the writer, where the verdict is all that is asked for.
+    shapes: Option<[&'s Shapes; 2]>,
     known: HashMap<(NodeId, NodeId), Known>,
     places: Vec<Place>,
     raw: Vec<Raw>,
@@ -143,6 +152,39 @@ struct Checker<'s> {
 }
 
 impl<'s> Checker<'s> {
+    fn new(reader: &'s Schema, writer: &'s Schema, policy: Policy, shapes: Option<[&'s Shapes; 2]>) -> Self {
+        Self {
+            reader,
+            writer,
+            policy,
+            shapes,
+            known: HashMap::new(),
+            places: vec![Place {
+                parent: ROOT,
+                token: Token::Root,
+            }],
+            raw: Vec::new(),
+            outcomes: Vec::new(),
+            frames: Vec::new(),
+            steps: 0,
+        }
+    }
+
+    fn findings(mut self) -> Vec<Finding> {
+        match self.run() {
+            Ok(Outcome::Compatible) => Vec::new(),
+            Ok(Outcome::Incompatible(outcome)) => self.report(outcome),
+            Err(raw) => vec![self.finding(&raw)],
+        }
+    }
+
+    /// Whether the two need no look within.
+    fn is_same(&self, reader: NodeId, writer: NodeId) -> bool {
+        self.shapes.is_some_and(|[reads, writes]| {
+            reads.node(reader).is_some() && reads.node(reader) == writes.node(writer)
+        })
+    }
+
     /// An error is a finding that puts an end to the comparison.
     fn run(&mut self) -> Result<Outcome, Raw> {
         let root = Pair {
@@ -176,6 +218,9 @@ impl<'s> Checker<'s> {
                 writer: pair.writer,
                 field: 0,
             });
+        }
+        if self.is_same(pair.reader, pair.writer) {
+            return Ok(Some(Outcome::Compatible));
         }
         let (reader, writer) = (self.reader.kind(pair.reader), self.writer.kind(pair.writer));
         let shared = reader.name().is_some() || writer.name().is_some();
@@ -219,6 +264,7 @@ impl<'s> Checker<'s> {
             place: pair.place,
             mode,
             next: 0,
+            next_written: 0,
             items,
         });
         Ok(None)
@@ -289,14 +335,33 @@ impl<'s> Checker<'s> {
             return Ok(None);
         };
         let (reader_record, writer_record) = (frame.reader, frame.writer);
-        let mut next = frame.next as usize;
+        let (mut next, mut next_written) = (frame.next as usize, frame.next_written as usize);
         let mut missing = Vec::new();
         let mut found = None;
         while let Some(field) = reads.fields.get(next) {
             let index = next as u32;
             next += 1;
             self.steps += 1;
-            let Ok(written) = writer_field(reads, next - 1, writes) else {
+            let likely = (next_written < writes.fields.len()).then_some(next_written);
+            if let (Some([own, other]), Some(likely), true) = (self.shapes, likely, field.aliases.is_empty())
+                && own.is_field((reader_record, next - 1), other, writer_record, likely)
+            {
+                next_written += 1;
+                continue;
+            }
+            let by_name = match self.shapes {
+                Some([own, other]) => own.find(
+                    (reader_record, next - 1),
+                    &field.name,
+                    other,
+                    (writer_record, writes),
+                ),
+                None => match likely {
+                    Some(likely) if writes.fields[likely].name == field.name => Some(likely),
+                    _ => writes.field(&field.name),
+                },
+            };
+            let Ok(written) = with_aliases(by_name, field, writes) else {
                 let place = self.place(fields, Token::Index(index));
                 return Err(Raw {
                     kind: FindingKind::AmbiguousField,
@@ -307,7 +372,10 @@ impl<'s> Checker<'s> {
                 });
             };
             let written = match written {
-                Some(written) => writes.fields[written].schema,
+                Some(written) => {
+                    next_written = written + 1;
+                    writes.fields[written].schema
+                }
                 None if field.default.is_some() => continue,
                 // Java compares the enum with the record.
                 None if matches!(
@@ -322,8 +390,10 @@ impl<'s> Checker<'s> {
                     continue;
                 }
             };
-            if self.policy == Policy::Java && same_primitive(reader.kind(field.schema), writer.kind(written))
-            {
+            let same = self.is_same(field.schema, written)
+                || self.policy == Policy::Java
+                    && same_primitive(reader.kind(field.schema), writer.kind(written));
+            if same {
                 continue;
             }
             found = Some((field.schema, written, index));
@@ -333,7 +403,7 @@ impl<'s> Checker<'s> {
             .frames
             .last_mut()
             .expect("the frame of the record is the innermost");
-        frame.next = next as u32;
+        (frame.next, frame.next_written) = (next as u32, next_written as u32);
         for index in missing {
             let place = self.place(fields, Token::Index(index));
             self.add(FindingKind::ReaderFieldMissingDefaultValue, place, index);
@@ -472,6 +542,9 @@ impl<'s> Checker<'s> {
     }
 
     fn place(&mut self, parent: PlaceId, token: Token) -> PlaceId {
+        if self.shapes.is_some() {
+            return ROOT;
+        }
         self.places.push(Place { parent, token });
         self.places.len() as u32 - 1
     }
@@ -598,12 +671,8 @@ impl<'s> Checker<'s> {
 }
 
 /// The writer's field that a reader's field is, by its name or an alias. An error: there are several.
-fn writer_field(reads: &Record, index: usize, writes: &Record) -> Result<Option<usize>, ()> {
-    let field = &reads.fields[index];
-    let mut found = match writes.fields.get(index) {
-        Some(same_place) if same_place.name == field.name => Some(index),
-        _ => writes.field(&field.name),
-    };
+fn with_aliases(by_name: Option<usize>, field: &Field, writes: &Record) -> Result<Option<usize>, ()> {
+    let mut found = by_name;
     for alias in &field.aliases {
         match (writes.field(alias), found) {
             (None, _) => {}

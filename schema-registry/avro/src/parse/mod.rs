@@ -15,7 +15,7 @@ mod resolve;
 use std::{
     collections::{HashMap, HashSet},
     fmt::Write,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use serde_json::{Map, Value};
@@ -66,6 +66,7 @@ impl Schema {
             text: Box::default(),
             external,
             reference_names,
+            shapes: OnceLock::new(),
         };
         inner.text = text::to_text(&inner, &inner.reference_names)?.into();
         Ok(Self {

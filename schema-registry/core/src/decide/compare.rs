@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use millstream_schema_registry_avro::{Kind, Schema, Strictness, compat::Policy};
+use millstream_schema_registry_avro::{Kind, Schema, SchemaError, Strictness, compat::Policy};
 
 use super::{
     VersionId,
@@ -18,6 +18,13 @@ use crate::{
     subject::QualifiedSubject,
 };
 
+/// How many versions are parsed and compared at once: few at first, for the newest are the ones that speak against a
+/// schema.
+const FIRST_AT_ONCE: usize = 4;
+const MOST_AT_ONCE: usize = 256;
+/// And how much text they may have.
+const BYTES_AT_ONCE: usize = 2 << 20;
+
 /// A new schema, those it is compared with, and how: a comparison that needs the state no more.
 #[derive(Clone, Debug)]
 pub struct Comparison {
@@ -31,6 +38,29 @@ pub struct Comparison {
 struct Previous {
     version: i32,
     resolved: Result<Resolved, Refusal>,
+}
+
+impl Previous {
+    fn avro(&self) -> Option<&Resolved> {
+        self.resolved
+            .as_ref()
+            .ok()
+            .filter(|resolved| resolved.body.is_avro())
+    }
+
+    fn text_bytes(&self) -> usize {
+        self.avro().map_or(0, Resolved::text_bytes)
+    }
+}
+
+/// How many of these versions are parsed and compared at once: so many, or fewer if they are long.
+fn at_once(versions: &[&Previous], count: usize) -> usize {
+    let mut bytes = 0;
+    let fits = |previous: &&&Previous| {
+        bytes += previous.text_bytes();
+        bytes <= BYTES_AT_ONCE
+    };
+    versions.iter().take(count).take_while(fits).count().max(1)
 }
 
 /// What a schema is compared with.
@@ -134,31 +164,47 @@ impl Comparison {
                 Err(_) => true,
             });
         let looked_at = if level.is_transitive() { usize::MAX } else { 1 };
-        for previous in of_group.take(looked_at) {
-            let messages = self.against(previous, schemas);
+        let versions: Vec<_> = of_group.take(looked_at).collect();
+        let mut rest = versions.as_slice();
+        let mut count = FIRST_AT_ONCE;
+        while !rest.is_empty() {
+            let (versions, others) = rest.split_at(at_once(rest, count));
+            let messages = self.against_all(versions, schemas);
             if !messages.is_empty() {
                 return messages;
             }
+            (rest, count) = (others, (count * 2).min(MOST_AT_ONCE));
         }
         Vec::new()
     }
 
-    fn against(&self, previous: &Previous, schemas: &Schemas) -> Vec<String> {
+    fn against_all(&self, versions: &[&Previous], schemas: &Schemas) -> Vec<String> {
+        let wanted: Vec<_> = versions.iter().filter_map(|previous| previous.avro()).collect();
+        let mut parsed = schemas.all_stored(&wanted).into_iter();
+        let messages = versions.iter().map(|previous| {
+            let old = previous
+                .avro()
+                .map(|_| parsed.next().expect("each that is wanted is parsed"));
+            self.against(previous, old)
+        });
+        messages
+            .into_iter()
+            .find(|messages| !messages.is_empty())
+            .unwrap_or_default()
+    }
+
+    /// `old` is the version parsed, if it is an Avro schema.
+    fn against(&self, previous: &Previous, old: Option<Result<Schema, SchemaError>>) -> Vec<String> {
         let unreadable = |error: &dyn std::fmt::Display| {
             vec![format!(
                 "Unexpected exception during compatibility check: {error}"
             )]
         };
-        let resolved = match &previous.resolved {
-            Ok(resolved) if !resolved.body.is_avro() => {
-                return vec!["Incompatible because of different schema type".to_owned()];
-            }
-            Ok(resolved) => resolved,
-            Err(error) => return unreadable(error),
-        };
-        let old = match schemas.stored(resolved) {
-            Ok(schema) => schema,
-            Err(error) => return unreadable(&error),
+        let old = match (&previous.resolved, old) {
+            (Err(error), _) => return unreadable(error),
+            (Ok(_), None) => return vec!["Incompatible because of different schema type".to_owned()],
+            (Ok(_), Some(Err(error))) => return unreadable(&error),
+            (Ok(_), Some(Ok(schema))) => schema,
         };
         let old = messages::Old {
             schema: &old,

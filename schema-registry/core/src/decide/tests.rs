@@ -283,3 +283,47 @@ fn an_unqualified_subject_is_found_in_another_context() {
     assert_eq!(missing("a"), 40401);
     assert_eq!(missing(":.c:a"), 40402);
 }
+
+#[test]
+fn the_newest_of_many_versions_that_speaks_against_a_schema_is_told_whatever_else_there_is() {
+    let text = |fields: &[String]| {
+        let fields = fields.join(",");
+        format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#)
+    };
+    let optional = |n: i32| format!(r#"{{"name":"f{n}","type":"int","default":0}}"#);
+    let against = |wrong: &[(i32, &str)]| {
+        let mut registry = Registry::default();
+        for version in 1..=100 {
+            let wrong = wrong.iter().find(|(number, _)| *number == version);
+            let text = wrong.map_or_else(|| text(&[optional(version)]), |(_, text)| (*text).to_owned());
+            registry.version("s", version, version, &text, &[]);
+        }
+        let level = update(r#"{"compatibility":"BACKWARD_TRANSITIVE"}"#);
+        registry.doing(|s| s.update_config(None, &level)).unwrap();
+        let request = SchemaRequest {
+            schema: Some(text(&[optional(1), optional(2)])),
+            ..SchemaRequest::default()
+        };
+        let comparison = registry
+            .state
+            .comparison(&subject("s"), Against::History, &request, false);
+        // The second time, all of them are kept.
+        let (comparison, schemas) = (comparison.unwrap(), Schemas::default());
+        let messages = comparison.run(&schemas);
+        assert_eq!(comparison.run(&schemas), messages);
+        messages
+    };
+    assert_eq!(against(&[]), Vec::<String>::new());
+    for number in [1, 42, 96, 97, 100] {
+        let messages = against(&[(number, "\"int\""), (1, "\"long\"")]);
+        assert!(
+            messages[1].contains(&format!("oldSchemaVersion: {number}}}")),
+            "{messages:?}"
+        );
+        let messages = against(&[(number, "no schema"), (1, "\"long\"")]);
+        assert!(
+            messages[0].contains("Unexpected exception"),
+            "{number}: {messages:?}"
+        );
+    }
+}
