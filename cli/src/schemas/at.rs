@@ -1,6 +1,10 @@
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
+use millstream_client::Log;
 use millstream_schema_registry_server::{Creation, Registry, RegistryPort, serve};
 
 use super::{
@@ -10,6 +14,7 @@ use super::{
 use crate::{
     Context,
     host::{Host, NotOpened},
+    store::Store,
 };
 
 /// Which registry a command asks.
@@ -26,7 +31,7 @@ pub(crate) struct RegistryAt {
 /// A registry that can be asked.
 pub(crate) struct Asked {
     client: Client,
-    own: Option<(Host, Registry, RegistryPort)>,
+    own: Option<(Option<Host>, Registry, RegistryPort)>,
 }
 
 impl RegistryAt {
@@ -53,16 +58,43 @@ async fn open_or_reach(dir: &Path, context: &Context) -> anyhow::Result<Asked> {
         }
         Err(error) => return Err(error.into()),
     };
-    let settings = port::settings(context.clock.clone(), Creation::WhenNeeded);
-    let registry = Registry::open(host.log(), settings).await?;
-    let port = serve(registry.clone(), "127.0.0.1:0").await?;
-    Ok(Asked {
-        client: Client::new(&port.local_addr().to_string()),
-        own: Some((host, registry, port)),
-    })
+    let asked = Asked::of_log(host.log(), context).await?;
+    Ok(asked.closing(host))
 }
 
 impl Asked {
+    /// The registry at that address, or else the one beside a log that is open: that of its data directory, whoever has
+    /// it.
+    pub(crate) async fn beside(
+        store: &Store,
+        registry: Option<&str>,
+        context: &Context,
+    ) -> anyhow::Result<Self> {
+        match registry {
+            Some(url) => Ok(Self::remote(url)),
+            None if store.is_remote() => Ok(Self::remote(store.registry().unwrap_or(DEFAULT_ADDRESS))),
+            None => Self::of_log(store.shared(), context).await,
+        }
+    }
+
+    async fn of_log(log: Arc<dyn Log>, context: &Context) -> anyhow::Result<Self> {
+        let settings = port::settings(context.clock.clone(), Creation::WhenNeeded);
+        let registry = Registry::open(log, settings).await?;
+        let port = serve(registry.clone(), "127.0.0.1:0").await?;
+        Ok(Self {
+            client: Client::new(&port.local_addr().to_string()),
+            own: Some((None, registry, port)),
+        })
+    }
+
+    /// Closes the host of its log with it.
+    fn closing(mut self, host: Host) -> Self {
+        if let Some((owned, ..)) = &mut self.own {
+            *owned = Some(host);
+        }
+        self
+    }
+
     fn remote(url: &str) -> Self {
         Self {
             client: Client::new(url),
@@ -79,7 +111,9 @@ impl Asked {
         if let Some((host, registry, port)) = self.own {
             port.close().await;
             registry.close().await;
-            host.close().await;
+            if let Some(host) = host {
+                host.close().await;
+            }
         }
     }
 }

@@ -7,7 +7,8 @@
 //! - [`local`]: schemas in files, and the comparison that needs no registry;
 //! - [`in_process`], [`remote`]: both, as formats ask for schemas; what a pipeline asks before it starts;
 //! - [`avro`]: the registry of commands that read and write Avro;
-//! - [`diff`]: what has changed between two schemas.
+//! - [`diff`]: what has changed between two schemas;
+//! - [`usage`]: which schemas occur where in a log.
 
 pub(crate) mod at;
 pub(crate) mod avro;
@@ -18,3 +19,4 @@ pub(crate) mod in_process;
 pub(crate) mod local;
 pub(crate) mod port;
 pub(crate) mod remote;
+pub(crate) mod usage;

@@ -248,3 +248,120 @@ async fn schemas_are_checked_without_a_registry_by_the_same_rules() {
     assert_eq!(fresh, "compatible: BACKWARD with 0 versions\n");
     stop(&place, broker).await;
 }
+
+/// Orders with a schema id in front.
+const OF_V1: &str = "\0\0\0\0\u{1}\u{4}ab\n";
+const OF_V2: &str = "\0\0\0\0\u{2}\u{4}ab\u{2}x\n";
+const OF_ANOTHER: &str = "\0\0\0\0\u{9}\u{4}ab\n";
+
+#[tokio::test]
+async fn usage_says_where_schemas_occur_and_who_has_yet_to_read_them() {
+    let place = place();
+    place.write("v3.avsc", &V2.replace("city", "town"));
+    let broker = place.start(SERVE);
+    place.registry("data").await;
+    let at = "--data-dir data";
+    for file in ["v1", "v2", "v3"] {
+        place
+            .ok(&format!(
+                "registry register {file}.avsc --subject orders-value {at}"
+            ))
+            .await;
+    }
+    place
+        .ok(&format!("registry delete orders-value --version 1 {at}"))
+        .await;
+    place
+        .ok(&format!("topic create orders --partitions 2 {at}"))
+        .await;
+    place.ok(&format!("topic create others {at}")).await;
+    for (topic, lines) in [
+        ("orders --partition 0", [OF_V1, OF_V1, OF_V2].concat()),
+        (
+            "orders --partition 1",
+            ["text\n", OF_V1, OF_ANOTHER, OF_V2, OF_V1].concat(),
+        ),
+        ("others", OF_V2.to_owned()),
+    ] {
+        place
+            .ok_with(&format!("topic produce {topic} {at}"), &lines)
+            .await;
+    }
+    for (group, partition, offset) in [("slow", 0, 0), ("slow", 1, 2), ("quick", 0, 3), ("quick", 1, 4)] {
+        let reset = format!("offsets reset --group {group} --topic orders --partition {partition}");
+        place
+            .ok(&format!("{reset} --to-offset {offset} --execute {at}"))
+            .await;
+    }
+    check_usage_of_orders(&place, at).await;
+    let usage = place
+        .json(&format!(
+            "registry usage orders-value --topic others --topic orders {at}"
+        ))
+        .await;
+    assert_eq!(usage["topics"], serde_json::json!(["orders", "others"]));
+    assert_eq!(usage["schemas"][1]["uses"][2]["topic"], "others");
+    place
+        .run(&format!("registry usage nothing {at}"))
+        .await
+        .assert_fails(1, &["there is no subject 'nothing'"]);
+    place
+        .ok(&format!("registry register v2.avsc --subject Order {at}"))
+        .await;
+    let usage = place.json(&format!("registry usage Order {at}")).await;
+    assert_eq!(usage["topics"], serde_json::json!(["orders", "others"]));
+    assert_eq!(usage["schemas"][0]["records"], 3);
+
+    // The same beside a running broker by its address, and in a directory that nobody has.
+    let address = place.registry("data").await;
+    let kafka = place.listening("data").await;
+    check_usage_of_orders(&place, &format!("--bootstrap {kafka} --registry {address}")).await;
+    stop(&place, broker).await;
+    check_usage_of_orders(&place, at).await;
+}
+
+async fn check_usage_of_orders(place: &Workplace, at: &str) {
+    let usage = place.json(&format!("registry usage orders-value {at}")).await;
+    assert_eq!(usage["topics"], serde_json::json!(["orders"]), "{usage}");
+    assert_eq!(usage["schemas"].as_array().unwrap().len(), 3, "{usage}");
+    let first = &usage["schemas"][0];
+    assert_eq!(
+        first["versions"],
+        serde_json::json!([{"version": 1, "deleted": true}])
+    );
+    assert_eq!(first["records"], 4);
+    let brief = |used: &serde_json::Value| {
+        let numbers = ["partition", "records", "first_offset", "last_offset"];
+        let groups = used["groups"].as_array().unwrap().iter();
+        let groups = groups.map(|group| {
+            let text = |key: &str| group[key].as_str().unwrap().to_owned();
+            format!("{} {} at {}", text("group"), text("read"), group["committed"])
+        });
+        (
+            numbers.map(|key| used[key].as_i64().unwrap()),
+            groups.collect::<Vec<_>>(),
+        )
+    };
+    let uses: Vec<_> = first["uses"].as_array().unwrap().iter().map(brief).collect();
+    let readers = |readers: [&str; 2]| readers.map(str::to_owned).to_vec();
+    assert_eq!(
+        uses,
+        [
+            ([0, 2, 0, 1], readers(["quick all at 3", "slow none at 0"])),
+            ([1, 2, 1, 4], readers(["quick some at 4", "slow some at 2"])),
+        ]
+    );
+    assert_eq!(usage["schemas"][2]["uses"], serde_json::json!([]));
+    assert_eq!(usage["of_other_schemas"], 1);
+    assert_eq!(usage["without_schema"], 1);
+    let table = place.ok(&format!("registry usage orders-value {at}")).await;
+    let line = |begin: &str| {
+        let line = table.lines().find(|line| line.trim_start().starts_with(begin));
+        line.unwrap_or_else(|| panic!("{begin}: {table}")).to_owned()
+    };
+    assert!(
+        line("1 (deleted)   1  orders          0  value").ends_with("slow (at 0)"),
+        "{table}"
+    );
+    assert!(line("3   3  -").ends_with('-'), "{table}");
+}

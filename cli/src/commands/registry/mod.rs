@@ -6,6 +6,7 @@ mod get;
 mod list;
 mod register;
 mod serve;
+mod usage;
 
 use anyhow::bail;
 use clap::Subcommand;
@@ -23,6 +24,7 @@ pub(crate) enum Command {
     Diff(diff::Args),
     Delete(delete::Args),
     Config(config::Args),
+    Usage(usage::Args),
 }
 
 impl Command {
@@ -41,6 +43,7 @@ impl Command {
             Self::Diff(args) => args.execute(context).await,
             Self::Delete(args) => args.execute(context).await,
             Self::Config(args) => args.execute(context).await,
+            Self::Usage(args) => args.execute(context).await,
         }
     }
 }

@@ -2,7 +2,8 @@ use std::borrow::Cow;
 
 use super::*;
 use crate::{
-    model::{Body, Config, ConfigUpdate, Level, Reference},
+    Schemas,
+    model::{Body, Config, ConfigUpdate, Level, Reference, SchemaRequest},
     record::SchemaValue,
     state::LogRecord,
 };
