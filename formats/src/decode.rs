@@ -7,7 +7,8 @@ use millstream_sdk::{SchemasError, StreamSchema, ValueFormat};
 use millstream_types::Record;
 
 use crate::{
-    FormatError, avro,
+    FormatError,
+    avro::{self, Framed},
     cell::{Cell, Cells},
     column::{Column, Failures},
     csv,
@@ -109,8 +110,13 @@ impl Decoder {
     /// Decodes a micro-batch: a record that cannot be read is named, the rest goes on. The error is that a schema cannot be
     /// had, which only formats with a registry know: the same records may be tried again.
     pub fn decode(&self, records: &[Record]) -> Result<Decoded, SchemasError> {
-        let values = records.iter().map(|record| record.value.as_deref());
-        self.decode_values(values)
+        match &self.0 {
+            Kind::Text(decoder) => {
+                let values = records.iter().map(|record| record.value.as_deref());
+                Ok(decoder.decode_values(values))
+            }
+            Kind::Avro(decoder) => decoder.decode(records.iter().map(Framed::of_record)),
+        }
     }
 
     /// The same for values without records around them.
@@ -120,7 +126,7 @@ impl Decoder {
     ) -> Result<Decoded, SchemasError> {
         match &self.0 {
             Kind::Text(decoder) => Ok(decoder.decode_values(values)),
-            Kind::Avro(decoder) => decoder.decode_values(values),
+            Kind::Avro(decoder) => decoder.decode(values.map(|value| value.map(Framed::of_value))),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Values of a source in the format that the topic is to have.
 
-use millstream_formats::{Decoder, Encoded, Encoder};
+use millstream_formats::{Decoder, Encoded, Encoder, carried};
 use millstream_pipeline::Conversion;
 use millstream_sdk::{Rejected, TaskError};
 use millstream_types::Record;
 
-/// Rewrites the values of one stream. Keys, timestamps and headers stay; so does a record without a value.
+/// Rewrites the values of one stream. Keys, timestamps and headers stay, but for a header that names the schema of the old
+/// value; so does a record without a value.
 pub(crate) struct Rewriter {
     decoder: Decoder,
     encoder: Encoder,
@@ -22,8 +23,7 @@ impl Rewriter {
 
     /// The records with their new values, and those that have none.
     pub(crate) fn rewrite(&self, records: Vec<Record>) -> Result<(Vec<Record>, Vec<Rejected>), TaskError> {
-        let values = records.iter().map(|record| record.value.as_deref());
-        let decoded = self.decoder.decode_values(values).map_err(TaskError::retry)?;
+        let decoded = self.decoder.decode(&records).map_err(TaskError::retry)?;
         let Encoded { values, failed } = self.encoder.encode(&decoded.batch)?;
         let mut unwritten = failed
             .into_iter()
@@ -46,6 +46,7 @@ impl Rewriter {
                 }),
                 None => {
                     record.value = values.next();
+                    record.headers = carried(&record.headers);
                     rewritten.push(record);
                 }
             }
@@ -71,6 +72,10 @@ mod tests {
     impl Schemas for One {
         fn by_id(&self, id: SchemaId) -> Result<SchemaText, SchemasError> {
             Err(SchemasError::UnknownId { id })
+        }
+
+        fn by_guid(&self, _: [u8; 16]) -> Result<SchemaText, SchemasError> {
+            Err(SchemasError::UnknownGuid)
         }
 
         fn id_of(&self, _: &Subject, _: &SchemaText) -> Result<SchemaId, SchemasError> {

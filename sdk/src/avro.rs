@@ -32,6 +32,9 @@ pub trait Schemas: Send + Sync {
     /// The schema of an id.
     fn by_id(&self, id: SchemaId) -> Result<SchemaText, SchemasError>;
 
+    /// The schema of a GUID, by which a header of a record names it.
+    fn by_guid(&self, guid: [u8; 16]) -> Result<SchemaText, SchemasError>;
+
     /// The id under which a subject has this schema. Called before the first record is written; by then somebody has
     /// registered it.
     fn id_of(&self, subject: &Subject, schema: &SchemaText) -> Result<SchemaId, SchemasError>;
@@ -43,6 +46,9 @@ pub enum SchemasError {
     /// A record with this id cannot be read.
     #[error("schema {id} is not registered")]
     UnknownId { id: SchemaId },
+    /// A record with this GUID in its header cannot be read.
+    #[error("no schema that is registered has the GUID in the header")]
+    UnknownGuid,
     /// Nothing can be written.
     #[error("the schema is not registered under subject '{subject}'")]
     NotRegistered { subject: Subject },
@@ -60,6 +66,10 @@ pub struct NoSchemas;
 
 impl Schemas for NoSchemas {
     fn by_id(&self, _: SchemaId) -> Result<SchemaText, SchemasError> {
+        Err(Self::unavailable())
+    }
+
+    fn by_guid(&self, _: [u8; 16]) -> Result<SchemaText, SchemasError> {
         Err(Self::unavailable())
     }
 

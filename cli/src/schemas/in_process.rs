@@ -51,6 +51,11 @@ impl Schemas for InProcess {
         Ok(text(&*self.ask(|registry| registry.by_id(id))?))
     }
 
+    fn by_guid(&self, guid: [u8; 16]) -> Result<SchemaText, SchemasError> {
+        let found = self.ask(|registry| registry.by_guid(guid))?;
+        Ok(text(&*found.ok_or(SchemasError::UnknownGuid)?))
+    }
+
     fn id_of(&self, subject: &Subject, schema: &SchemaText) -> Result<SchemaId, SchemasError> {
         let schema = Registered::new(&schema.text);
         let found = self.ask(|registry| registry.lookup(subject, &schema))?;

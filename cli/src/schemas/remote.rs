@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use anyhow::{Context as _, anyhow};
-use millstream_schema_registry_core::model::AVRO;
+use millstream_schema_registry_core::model::{AVRO, Guid};
 use millstream_sdk::{SchemaText, Schemas, SchemasError};
 use millstream_types::{SchemaId, Subject};
 use serde_json::{Value, json};
@@ -103,6 +103,12 @@ impl Schemas for Remote {
     fn by_id(&self, id: SchemaId) -> Result<SchemaText, SchemasError> {
         let found = self.0.find(&format!("/schemas/ids/{id}")).map_err(unavailable)?;
         self.text(&found.ok_or(SchemasError::UnknownId { id })?)
+    }
+
+    fn by_guid(&self, guid: [u8; 16]) -> Result<SchemaText, SchemasError> {
+        let path = format!("/schemas/guids/{}", Guid::from_bytes(guid));
+        let found = self.0.find(&path).map_err(unavailable)?;
+        self.text(&found.ok_or(SchemasError::UnknownGuid)?)
     }
 
     fn id_of(&self, subject: &Subject, schema: &SchemaText) -> Result<SchemaId, SchemasError> {

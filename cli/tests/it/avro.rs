@@ -1,6 +1,11 @@
 //! Topics of Avro: in pipelines, and from the command line.
 
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    thread,
+};
 
 use serde_json::{Value, json};
 
@@ -295,7 +300,7 @@ async fn values_of_unknown_schemas_are_named_and_kept() {
         [
             "byte 1, tags: the data ends too early",
             "schema 77 is not registered",
-            "the value does not begin with a schema's id: unknown magic byte 123",
+            "the value names no schema: unknown magic byte 123",
         ]
     );
 }
@@ -353,4 +358,99 @@ async fn a_registry_that_does_not_answer_is_named() {
     assert!(shown.contains(r#"{"id":1,"tags":[],"price":2.00}"#), "{shown}");
     place.signal(&mut broker, "TERM").await;
     assert_eq!(finish(broker).await.code, Some(0));
+}
+
+/// Status and body for the path of a request.
+type Answers = fn(&str) -> (u16, String);
+
+/// Answers every request in a way that no registry does, until the test ends.
+fn nonsense(answers: Answers) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let mut first = String::new();
+            stream.read_line(&mut first).unwrap();
+            let mut line = first.clone();
+            while line.trim() != "" {
+                line.clear();
+                stream.read_line(&mut line).unwrap();
+            }
+            let (status, body) = answers(first.split(' ').nth(1).unwrap());
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status} So\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+            );
+            // Who has seen enough may hang up.
+            let _ = stream.get_mut().write_all(answer.as_bytes());
+        }
+    });
+    address
+}
+
+/// A schema that refers to the one with the next larger number.
+fn chain(number: u64) -> String {
+    let references = json!([{"name": "R", "subject": "s", "version": number + 1}]);
+    json!({"schema": r#"{"type":"enum","name":"R","symbols":["A"]}"#, "references": references}).to_string()
+}
+
+#[tokio::test]
+async fn a_registry_that_answers_nonsense_does_no_harm() {
+    let place = Workplace::new();
+    place.ok("topic create t --data-dir data").await;
+    place
+        .ok_with("topic produce t --data-dir data", "\0\0\0\0\u{1}\u{2}\n")
+        .await;
+    let unread: [(Answers, &str); 5] = [
+        (
+            |_| (200, r#"{"schema": "x", "schemaType": "PROTOBUF"}"#.into()),
+            "it is of type PROTOBUF, not AVRO",
+        ),
+        (|_| (200, "{}".into()), "the registry answers it without text"),
+        (
+            |_| (200, r#"{"schema": "{"}"#.into()),
+            "data of schema 1 cannot be read",
+        ),
+        // Round in a circle, which ends; on and on, which must be ended.
+        (|_| (200, chain(0)), "symbol 1 of an enum that has 1"),
+        (
+            |path| {
+                let number = path
+                    .split(['/', '?'])
+                    .filter_map(|part| part.parse().ok())
+                    .next_back();
+                (200, chain(number.unwrap_or(0)))
+            },
+            "it refers to too many others",
+        ),
+    ];
+    for (answers, reason) in unread {
+        let address = nonsense(answers);
+        let shown = place
+            .run(&format!(
+                "topic consume t --avro --data-dir data --registry {address}"
+            ))
+            .await;
+        assert_eq!(shown.code, Some(0), "{shown:?}");
+        assert!(
+            shown.stderr.contains(reason),
+            "'{reason}' is missing in: {}",
+            shown.stderr
+        );
+    }
+    let failed: [(Answers, &str); 3] = [
+        (|_| (500, "oops".into()), "answers with status 500"),
+        (|_| (200, "<html>".into()), "is no schema registry"),
+        (|_| (200, " ".repeat(20 << 20)), "no schema registry answers"),
+    ];
+    for (answers, reason) in failed {
+        let address = nonsense(answers);
+        place
+            .run(&format!(
+                "topic consume t --avro --data-dir data --registry {address}"
+            ))
+            .await
+            .assert_fails(1, &[reason]);
+    }
 }

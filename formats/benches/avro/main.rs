@@ -35,6 +35,10 @@ impl Schemas for One {
         })
     }
 
+    fn by_guid(&self, _: [u8; 16]) -> Result<SchemaText, SchemasError> {
+        Err(SchemasError::UnknownGuid)
+    }
+
     fn id_of(&self, _: &Subject, _: &SchemaText) -> Result<SchemaId, SchemasError> {
         Ok(ID)
     }

@@ -1,64 +1,53 @@
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_schema::SchemaRef;
 use millstream_schema_registry_avro::{Schema, binary::DataError, wire};
 use millstream_sdk::{Schemas, SchemasError};
-use millstream_types::SchemaId;
 
 use super::{
     columns::NotText,
     layout::Layout,
     plan::{Plan, PlanError},
     rows::Rows,
-    stream::parse,
+    writers::{Framed, Known, Writers},
 };
 use crate::Decoded;
 
 /// Data of Avro schemas to the columns of a layout.
 pub struct Decoder {
     layout: Layout,
-    writers: Writers,
+    writer: Writer,
     rows: Mutex<Rows>,
 }
 
 /// With which schema data was written.
-enum Writers {
+enum Writer {
     /// All of it with one.
     One(Box<Plan>),
-    /// Each value begins with the id of its own.
-    Registered {
-        schemas: Arc<dyn Schemas>,
-        plans: Mutex<HashMap<SchemaId, Compiled>>,
-    },
+    /// Each value says it.
+    Named(Writers<Plan>),
 }
 
-/// A plan, or why there is none.
-type Compiled = Result<Arc<Plan>, String>;
-
-/// Schemas of one topic that are remembered: more than any topic has.
-const MAX_PLANS: usize = 1_000;
+/// The plan of the value before: most batches have one writer.
+type Last = Option<(wire::SchemaRef, Known<Plan>)>;
 
 impl Decoder {
     /// For data without a schema id, all written with one schema.
     pub fn of_writer(writer: &Schema, layout: &Layout) -> Result<Self, PlanError> {
         let plan = Plan::compile(writer, layout)?;
-        Ok(Self::with(Writers::One(Box::new(plan)), layout))
+        Ok(Self::with(Writer::One(Box::new(plan)), layout))
     }
 
-    /// For data as the schema registry's clients write it: a zero, the schema's id in four bytes, the datum.
+    /// For data as the schema registry's clients write it: a zero, the schema's id in four bytes, the datum; or the datum
+    /// alone, where a header of the record names the schema.
     pub fn of_registered(schemas: Arc<dyn Schemas>, layout: &Layout) -> Self {
-        let plans = Mutex::default();
-        Self::with(Writers::Registered { schemas, plans }, layout)
+        Self::with(Writer::Named(Writers::new(schemas)), layout)
     }
 
-    fn with(writers: Writers, layout: &Layout) -> Self {
+    fn with(writer: Writer, layout: &Layout) -> Self {
         Self {
             layout: layout.clone(),
-            writers,
+            writer,
             rows: Mutex::new(Rows::new(layout.clone())),
         }
     }
@@ -74,6 +63,14 @@ impl Decoder {
         &self,
         values: impl ExactSizeIterator<Item = Option<&'a [u8]>> + Clone,
     ) -> Result<Decoded, SchemasError> {
+        self.decode_framed(values.map(|value| value.map(Framed::of_value)))
+    }
+
+    /// The same for values with what names their schemas.
+    pub(crate) fn decode_framed<'a>(
+        &self,
+        values: impl ExactSizeIterator<Item = Option<Framed<'a>>> + Clone,
+    ) -> Result<Decoded, SchemasError> {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         // Texts are looked at by the column, which is quick. If one of them is none, all is decoded again, to find it.
         if let Ok(decoded) = self.pass::<false>(values.clone(), &mut rows)? {
@@ -85,7 +82,7 @@ impl Decoder {
 
     fn pass<'a, const CHECK: bool>(
         &self,
-        values: impl ExactSizeIterator<Item = Option<&'a [u8]>>,
+        values: impl ExactSizeIterator<Item = Option<Framed<'a>>>,
         rows: &mut Rows,
     ) -> Result<Result<Decoded, NotText>, SchemasError> {
         let mut indices = Vec::with_capacity(values.len());
@@ -114,30 +111,28 @@ impl Decoder {
         }))
     }
 
-    /// `last`: the plan of the value before, for most batches have one writer.
     #[inline]
     fn push<const CHECK: bool>(
         &self,
-        value: &[u8],
+        value: Framed<'_>,
         rows: &mut Rows,
-        last: &mut Option<(SchemaId, Compiled)>,
+        last: &mut Last,
     ) -> Result<Result<(), String>, SchemasError> {
         let text = |error: DataError| error.to_string();
-        let (schemas, plans) = match &self.writers {
-            Writers::One(plan) => return Ok(rows.push::<CHECK>(plan, value).map_err(text)),
-            Writers::Registered { schemas, plans } => (schemas, plans),
+        let writers = match &self.writer {
+            Writer::One(plan) => return Ok(rows.push::<CHECK>(plan, value.datum()).map_err(text)),
+            Writer::Named(writers) => writers,
         };
-        let (id, datum) = match wire::split(value) {
+        let (name, datum) = match value.split() {
             Ok(parts) => parts,
-            Err(error) => {
-                return Ok(Err(format!(
-                    "the value does not begin with a schema's id: {error}"
-                )));
-            }
+            Err(error) => return Ok(Err(format!("the value names no schema: {error}"))),
         };
-        if last.as_ref().is_none_or(|(known, _)| *known != id) {
-            let mut plans = plans.lock().unwrap_or_else(PoisonError::into_inner);
-            *last = Some((id, self.plan(id, schemas.as_ref(), &mut plans)?));
+        if last.as_ref().is_none_or(|(known, _)| *known != name) {
+            let compile = |writer: &Schema| {
+                let plan = Plan::compile(writer, &self.layout);
+                plan.map_err(|error| error.to_string())
+            };
+            *last = Some((name, writers.get(name, compile)?));
         }
         let Some((_, compiled)) = last else {
             unreachable!("it was set just now");
@@ -146,38 +141,5 @@ impl Decoder {
             Ok(plan) => rows.push::<CHECK>(plan, datum).map_err(text),
             Err(reason) => Err(reason.clone()),
         })
-    }
-
-    fn plan(
-        &self,
-        id: SchemaId,
-        schemas: &dyn Schemas,
-        plans: &mut HashMap<SchemaId, Compiled>,
-    ) -> Result<Compiled, SchemasError> {
-        if let Some(known) = plans.get(&id) {
-            return Ok(known.clone());
-        }
-        let writer = match schemas.by_id(id) {
-            Ok(writer) => writer,
-            Err(unavailable @ SchemasError::Unavailable { .. }) => return Err(unavailable),
-            // It may be registered later, so it is not remembered.
-            Err(
-                missing @ (SchemasError::UnknownId { .. }
-                | SchemasError::NotRegistered { .. }
-                | SchemasError::Unusable { .. }),
-            ) => return Ok(Err(missing.to_string())),
-        };
-        let unreadable = |error: &dyn fmt::Display| format!("data of schema {id} cannot be read: {error}");
-        let compiled = parse(&writer)
-            .map_err(|error| unreadable(&error))
-            .and_then(|writer| {
-                let plan = Plan::compile(&writer, &self.layout);
-                plan.map(Arc::new).map_err(|error| unreadable(&error))
-            });
-        if plans.len() >= MAX_PLANS {
-            plans.clear();
-        }
-        plans.insert(id, compiled.clone());
-        Ok(compiled)
     }
 }

@@ -24,6 +24,7 @@ mod resolve;
 mod rows;
 mod scalar;
 mod stream;
+mod writers;
 
 pub use decoder::Decoder;
 pub use derive::{DeriveError, derive};
@@ -33,3 +34,4 @@ pub use layout::{Layout, LayoutError, Types};
 pub use plan::PlanError;
 pub use stream::{AvroStreamError, columns, schema_text};
 pub(crate) use stream::{StreamDecoder, schema};
+pub(crate) use writers::Framed;

@@ -10,7 +10,7 @@ use millstream_schema_registry_avro::{Schema, SchemaError, Strictness};
 use millstream_sdk::{AvroFormat, SchemaText, SchemasError};
 use millstream_types::Subject;
 
-use super::{Decoder, DeriveError, EncodeError, Layout, LayoutError, Types, derive};
+use super::{Decoder, DeriveError, EncodeError, Framed, Layout, LayoutError, Types, derive};
 use crate::Decoded;
 
 /// Why the values of a stream cannot be Avro data.
@@ -114,11 +114,11 @@ impl StreamDecoder {
         &self.declared
     }
 
-    pub(crate) fn decode_values<'a>(
+    pub(crate) fn decode<'a>(
         &self,
-        values: impl ExactSizeIterator<Item = Option<&'a [u8]>> + Clone,
+        values: impl ExactSizeIterator<Item = Option<Framed<'a>>> + Clone,
     ) -> Result<Decoded, SchemasError> {
-        let decoded = self.decoder.decode_values(values)?;
+        let decoded = self.decoder.decode_framed(values)?;
         if self.is_narrower {
             return Ok(self.narrowed(decoded));
         }

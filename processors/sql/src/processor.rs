@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use datafusion_common::DataFusionError;
-use millstream_formats::{Encoded, Encoder, key_texts};
+use millstream_formats::{Encoded, Encoder, carried, key_texts};
 use millstream_sdk::{Processed, Processor, ProcessorPlan, Rejected, StreamSchema, TaskError};
 use millstream_types::{Offset, Record};
 
@@ -116,7 +116,7 @@ impl Query {
                 timestamp: record.timestamp,
                 key: key.unwrap_or_else(|| record.key.clone()),
                 value,
-                headers: record.headers.clone(),
+                headers: carried(&record.headers),
             });
         }
         let record = |row: usize| rows.origin.value(row) as usize;

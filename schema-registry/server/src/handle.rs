@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use millstream_schema_registry_avro::{Schema, SchemaError};
 use millstream_schema_registry_core::{
     Against, DEFAULT_CONTEXT, QualifiedSubject, Refusal, State, VersionId,
-    model::{AVRO, Body, Reference, SchemaRequest},
+    model::{AVRO, Body, Guid, Reference, SchemaRequest},
 };
 use millstream_types::{SchemaId, Subject};
 
@@ -18,6 +18,9 @@ use crate::{Failure, Registry};
 pub trait SchemaRegistry: Send + Sync {
     /// The schema of an id, as a record on the wire names it.
     async fn by_id(&self, id: SchemaId) -> Result<Arc<SchemaText>, RegistryError>;
+
+    /// The schema of a GUID, as a header of a record names it; `None` if there is none.
+    async fn by_guid(&self, guid: [u8; 16]) -> Result<Option<Arc<SchemaText>>, RegistryError>;
 
     /// The newest version of a subject; `None` if it has none.
     async fn latest(&self, subject: &Subject) -> Result<Option<RegisteredSchema>, RegistryError>;
@@ -141,6 +144,25 @@ impl From<Refusal> for RegistryError {
 }
 
 impl Registry {
+    async fn find(
+        &self,
+        id: impl Fn(&State) -> Option<i32>,
+    ) -> Result<Option<Arc<SchemaText>>, RegistryError> {
+        let find = |state: &State| {
+            let entry = state.schema(DEFAULT_CONTEXT, id(state)?)?;
+            Some((entry.any_use().subject.clone(), entry.body.clone()))
+        };
+        let found = match self.read(find) {
+            Some(found) => Some(found),
+            // Another registry may have given it just now.
+            None => {
+                self.refresh().await?;
+                self.read(find)
+            }
+        };
+        found.map(|(subject, body)| self.text(&subject, body)).transpose()
+    }
+
     fn text(&self, subject: &QualifiedSubject, body: Arc<Body>) -> Result<Arc<SchemaText>, RegistryError> {
         if !body.is_avro() {
             let message = format!("the schema is of type {}, not {AVRO}", body.type_name());
@@ -160,20 +182,13 @@ impl Registry {
 #[async_trait]
 impl SchemaRegistry for Registry {
     async fn by_id(&self, id: SchemaId) -> Result<Arc<SchemaText>, RegistryError> {
-        let find = |state: &State| {
-            let entry = state.schema(DEFAULT_CONTEXT, id.0)?;
-            Some((entry.any_use().subject.clone(), entry.body.clone()))
-        };
-        let found = match self.read(find) {
-            Some(found) => Some(found),
-            // Another registry may have given it just now.
-            None => {
-                self.refresh().await?;
-                self.read(find)
-            }
-        };
-        let (subject, body) = found.ok_or(RegistryError::UnknownId { id })?;
-        self.text(&subject, body)
+        let found = self.find(|_| Some(id.0)).await?;
+        found.ok_or(RegistryError::UnknownId { id })
+    }
+
+    async fn by_guid(&self, guid: [u8; 16]) -> Result<Option<Arc<SchemaText>>, RegistryError> {
+        let guid = Guid::from_bytes(guid);
+        self.find(|state| state.id_of(DEFAULT_CONTEXT, &guid)).await
     }
 
     async fn latest(&self, subject: &Subject) -> Result<Option<RegisteredSchema>, RegistryError> {

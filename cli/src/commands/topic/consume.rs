@@ -172,10 +172,10 @@ fn show_as_json(
 ) -> anyhow::Result<u64> {
     let mut unread = 0;
     for record in records {
-        let Some(value) = &record.value else { continue };
-        match json.decode(value)? {
-            Ok(text) => record.value = Some(text.into()),
-            Err(reason) => {
+        match json.decode(record)? {
+            None => {}
+            Some(Ok(text)) => record.value = Some(text.into()),
+            Some(Err(reason)) => {
                 unread += 1;
                 if unread == 1 {
                     let offset = record.offset;

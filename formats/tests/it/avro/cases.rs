@@ -594,6 +594,10 @@ impl Schemas for Registry {
         })
     }
 
+    fn by_guid(&self, _: [u8; 16]) -> Result<SchemaText, SchemasError> {
+        Err(SchemasError::UnknownGuid)
+    }
+
     fn id_of(&self, subject: &Subject, _: &SchemaText) -> Result<SchemaId, SchemasError> {
         let subject = subject.clone();
         Err(SchemasError::NotRegistered { subject })
@@ -630,7 +634,7 @@ fn records_of_several_writers_follow_each_other() {
         Some("data of schema 3 cannot be read: field 'a': string cannot be read as int")
     );
     assert_eq!(reason(3), Some("schema 9 is not registered"));
-    let no_id = "the value does not begin with a schema's id: ";
+    let no_id = "the value names no schema: ";
     let too_short = "the payload has 3 bytes, too short for a magic byte and a schema id";
     assert_eq!(reason(4), Some(&*format!("{no_id}{too_short}")));
     assert_eq!(reason(5), Some(&*format!("{no_id}unknown magic byte 123")));

@@ -4,12 +4,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use arrow_array::{Int16Array, RecordBatch, StringArray, TimestampSecondArray, UInt64Array};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema, TimeUnit};
+use bytes::Bytes;
 use millstream_formats::{
     Decoder, Encoder, FormatError,
     avro::{AvroStreamError, JsonDecoder, columns, schema_text},
+    carried,
 };
 use millstream_sdk::{AvroFormat, NoSchemas, SchemaText, Schemas, SchemasError, StreamSchema, ValueFormat};
-use millstream_types::{SchemaId, Subject, TopicName};
+use millstream_types::{Header, Record, SchemaId, Subject, TopicName};
 
 use super::{cases::record, datum, parse, rows};
 
@@ -33,6 +35,12 @@ impl Registry {
 impl Schemas for Registry {
     fn by_id(&self, id: SchemaId) -> Result<SchemaText, SchemasError> {
         self.0.get(&id).cloned().ok_or(SchemasError::UnknownId { id })
+    }
+
+    /// The last byte is the id.
+    fn by_guid(&self, guid: [u8; 16]) -> Result<SchemaText, SchemasError> {
+        let found = self.0.get(&SchemaId(guid[15].into())).cloned();
+        found.ok_or(SchemasError::UnknownGuid)
     }
 
     fn id_of(&self, subject: &Subject, schema: &SchemaText) -> Result<SchemaId, SchemasError> {
@@ -209,8 +217,15 @@ fn values_of_any_schema_are_shown_as_json() {
         r#""string""#,
     ]));
     let check = |value: &[u8], expected: Result<&str, &str>| {
-        let json = decoder.decode(value).unwrap();
-        assert_eq!(json.as_deref().map_err(String::as_str), expected);
+        let record = Record {
+            value: Some(Bytes::copy_from_slice(value)),
+            ..Record::default()
+        };
+        let json = decoder.decode(&record).unwrap();
+        assert_eq!(
+            json.as_ref().map(|json| json.as_deref().map_err(String::as_str)),
+            Some(expected)
+        );
     };
     check(&[0, 0, 0, 0, 1, 2, 14], Ok(r#"{"a":7}"#));
     check(&[0, 0, 0, 0, 2, 4, b'h', b'i'], Ok(r#""hi""#));
@@ -220,4 +235,58 @@ fn values_of_any_schema_are_shown_as_json() {
     );
     check(&[0, 0, 0, 0, 3, 2], Err("schema 3 is not registered"));
     check(b"x", Err("unknown magic byte 120"));
+}
+
+#[test]
+fn a_header_may_name_the_schema_of_a_value() {
+    let writers = [
+        record(r#"{"name": "n", "type": "int"}"#),
+        record(r#"{"name": "s", "type": "string"}, {"name": "n", "type": "int"}"#),
+    ];
+    let registry = Registry::of(&writers.each_ref().map(String::as_str));
+    let record = |header: Option<&[u8]>, value: &[u8]| Record {
+        value: Some(Bytes::copy_from_slice(value)),
+        headers: header
+            .map(|header| Header::new("__value_schema_id", Bytes::copy_from_slice(header)))
+            .into_iter()
+            .collect(),
+        ..Record::default()
+    };
+    let guid = |id: u8| {
+        let mut header = vec![1; 17];
+        header[16] = id;
+        header
+    };
+    let records = [
+        record(Some(&guid(2)), &[2, b'x', 4]),
+        record(None, &[0, 0, 0, 0, 1, 2]),
+        record(Some(&[0, 0, 0, 0, 1]), &[6]),
+        record(Some(&guid(9)), &[6]),
+        record(Some(&[7]), &[6]),
+    ];
+    let (_, schema) = stream(registry.clone(), vec![Field::new("n", DataType::Int32, false)]);
+    let decoded = Decoder::new(&schema, &[0]).unwrap().decode(&records).unwrap();
+    assert_eq!(rows(&decoded.batch), ["n=2", "n=1", "n=3"]);
+    let reasons: Vec<_> = decoded.failed.iter().map(|(_, reason)| reason.as_str()).collect();
+    assert_eq!(
+        reasons,
+        [
+            "no schema that is registered has the GUID in the header",
+            "the value names no schema: unknown magic byte 7"
+        ]
+    );
+
+    let json = JsonDecoder::new(registry);
+    let shown = records
+        .each_ref()
+        .map(|record| json.decode(record).unwrap().unwrap().ok());
+    let [first, second, third, ..] = shown.each_ref().map(Option::as_deref);
+    assert_eq!(
+        [first, second, third],
+        [Some(r#"{"s":"x","n":2}"#), Some(r#"{"n":1}"#), Some(r#"{"n":3}"#)]
+    );
+    // Who writes the value anew takes the other headers with it.
+    let other = Header::new("source", Bytes::from_static(b"a"));
+    let headers = [records[0].headers.clone(), vec![other.clone()]].concat();
+    assert_eq!(carried(&headers), [other]);
 }

@@ -4,6 +4,7 @@
     reason = "tests tell what they skip and what they found"
 )]
 
+mod avro;
 mod clients;
 mod flights;
 mod kafka_port;
@@ -11,3 +12,4 @@ mod kills;
 mod millstream;
 mod readme;
 mod registry;
+mod serving;

@@ -2,74 +2,30 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     io::{Read, Write},
     net::TcpStream,
-    path::Path,
     process::Command,
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use millstream_tests_kit::{Process, seed};
+use millstream_tests_kit::seed;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use serde_json::{Value, json};
 
 use crate::{
     clients::{node, python, script, stdout_of},
-    millstream::{millstream, root},
+    millstream::root,
+    serving::Serving,
 };
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const KILLS: u32 = 25;
 const WRITERS: usize = 4;
-
-/// A broker with its registry.
-struct Serving {
-    process: Process,
-    kafka: String,
-    registry: String,
-}
-
-impl Serving {
-    fn start(dir: &Path) -> Self {
-        let notes = ["kafka.address", "registry.address"].map(|name| dir.join(name));
-        // Of an earlier life, which may have been killed.
-        for note in &notes {
-            fs::remove_file(note).ok();
-        }
-        let mut command = millstream();
-        command.args(["broker", "serve", "--data-dir"]).arg(dir);
-        command.args(["--listen", "127.0.0.1:0", "--registry-listen", "127.0.0.1:0"]);
-        let mut process = Process::spawn(command).expect("the binary starts");
-        let started = Instant::now();
-        let [kafka, registry] = notes.map(|note| {
-            loop {
-                match fs::read_to_string(&note) {
-                    Ok(address) if !address.is_empty() => break address,
-                    _ => {}
-                }
-                let ended = process
-                    .wait(Duration::from_millis(5))
-                    .expect("it can be waited for");
-                assert!(
-                    ended.is_none() && started.elapsed() < DEADLINE,
-                    "{}",
-                    process.stderr()
-                );
-            }
-        });
-        Self {
-            process,
-            kafka,
-            registry,
-        }
-    }
-}
 
 /// A request, and the status and the body of its answer, if it comes in whole.
 fn ask(address: &str, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
@@ -162,7 +118,7 @@ fn kills_while_schemas_are_registered_lose_none_and_give_no_id_twice() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let acknowledged = Mutex::new(Acknowledged::default());
     for life in 0..KILLS {
-        let mut serving = Serving::start(folder.path());
+        let mut serving = Serving::broker(folder.path());
         let done = AtomicBool::new(false);
         thread::scope(|scope| {
             for writer in 0..WRITERS {
@@ -176,7 +132,7 @@ fn kills_while_schemas_are_registered_lose_none_and_give_no_id_twice() {
             done.store(true, Ordering::Relaxed);
         });
     }
-    let serving = Serving::start(folder.path());
+    let serving = Serving::broker(folder.path());
     let acknowledged = acknowledged.into_inner().expect("no writer has panicked");
     println!(
         "{} schemas, {} subjects, {} of them to be deleted",
@@ -238,9 +194,9 @@ fn check(address: &str, acknowledged: &Acknowledged) {
 fn confluents_python_serializer_registers_evolves_and_reads_back() {
     let Some(python) = python() else { return };
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let serving = Serving::start(folder.path());
-    let url = format!("http://{}", serving.registry);
-    let checked = stdout_of(script(&python, "registry_check.py").args([serving.kafka.trim(), &url]));
+    let serving = Serving::broker(folder.path());
+    let checked =
+        stdout_of(script(&python, "registry_check.py").args([&serving.kafka, &serving.registry_url()]));
     assert!(checked.contains("all of it holds"), "{checked}");
 }
 
@@ -248,13 +204,13 @@ fn confluents_python_serializer_registers_evolves_and_reads_back() {
 fn the_registry_client_of_kafkajs_registers_evolves_and_reads_back() {
     let Some(modules) = node() else { return };
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let serving = Serving::start(folder.path());
+    let serving = Serving::broker(folder.path());
     let mut check = Command::new("node");
     check
         .env("NODE_PATH", modules)
         .env("KAFKAJS_NO_PARTITIONER_WARNING", "1")
         .arg(root().join("tests/e2e/scripts/registry_check.js"))
-        .args([serving.kafka.trim(), &format!("http://{}", serving.registry)]);
+        .args([&serving.kafka, &serving.registry_url()]);
     let checked = stdout_of(&mut check);
     assert!(checked.contains("all of it holds"), "{checked}");
 }
