@@ -7,6 +7,7 @@ use std::{
 use anyhow::anyhow;
 use millstream_pipeline::{LogChoice, Pipeline, Plan};
 use millstream_runtime::{NodeKind, NodeState, NodeStatus, Outcome, RunError, RunOptions, Status};
+use millstream_schema_registry_server::AvroSchemas;
 use millstream_sdk::Problem;
 use millstream_types::HumanDuration;
 use serde::Serialize;
@@ -184,7 +185,7 @@ impl Args {
             )))
         };
         if let Some(registry) = opened.as_ref().and_then(|opened| opened.registry.registry()) {
-            let problems = in_process::teach(&mut pipeline, registry).await?;
+            let problems = in_process::teach(&mut pipeline, &AvroSchemas::of(registry.clone()))?;
             if !problems.is_empty() {
                 return refused(&pipeline, problems);
             }
@@ -199,7 +200,7 @@ impl Args {
             *opened = Some(self.open(dir, !plan.avro.is_empty(), schemas, context).await?);
         }
         if let Some(registry) = opened.as_ref().and_then(|opened| opened.registry.registry()) {
-            let problems = in_process::register(&plan, registry).await?;
+            let problems = in_process::register(&plan, &AvroSchemas::of(registry.clone())).await?;
             if !problems.is_empty() {
                 return refused(&pipeline, problems);
             }
@@ -240,7 +241,7 @@ impl Args {
         match registry {
             Ok(port) => {
                 if let Some(registry) = port.registry() {
-                    schemas.bind(Arc::new(registry.clone()));
+                    schemas.bind(AvroSchemas::of(registry.clone()));
                     host.schemas().look_into(registry.clone());
                 }
                 let registry = port;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use millstream_schema_registry_server::{Creation, Registry, SchemaRegistry};
+use millstream_schema_registry_server::{AvroSchemas, Creation, Registry};
 use millstream_sdk::{SchemaText, Schemas};
 use millstream_types::{SchemaId, Subject, TopicName};
 
@@ -24,25 +24,29 @@ pub(crate) struct AvroValues {
 }
 
 /// The registry of a command.
-pub(crate) enum AvroSchemas {
+pub(crate) enum AvroRegistry {
     Own(Registry),
     Remote(Arc<Remote>),
 }
 
 impl AvroValues {
     /// The registry, if values are Avro. A data directory that this process holds has its own.
-    pub(crate) async fn open(&self, store: &Store, context: &Context) -> anyhow::Result<Option<AvroSchemas>> {
+    pub(crate) async fn open(
+        &self,
+        store: &Store,
+        context: &Context,
+    ) -> anyhow::Result<Option<AvroRegistry>> {
         if !self.avro {
             return Ok(None);
         }
-        let remote = |url: &str| Ok(Some(AvroSchemas::Remote(Arc::new(Remote::new(url)))));
+        let remote = |url: &str| Ok(Some(AvroRegistry::Remote(Arc::new(Remote::new(url)))));
         match &self.registry {
             Some(url) => remote(url),
             None if store.is_remote() => remote(store.registry().unwrap_or(DEFAULT_ADDRESS)),
             None => {
                 let settings = port::settings(context.clock.clone(), Creation::WhenNeeded);
                 let registry = Registry::open(store.shared(), settings).await;
-                Ok(Some(AvroSchemas::Own(
+                Ok(Some(AvroRegistry::Own(
                     registry.context("cannot open the schema registry")?,
                 )))
             }
@@ -50,10 +54,10 @@ impl AvroValues {
     }
 }
 
-impl AvroSchemas {
+impl AvroRegistry {
     pub(crate) fn schemas(&self) -> Arc<dyn Schemas> {
         match self {
-            Self::Own(registry) => Arc::new(InProcess::of(Arc::new(registry.clone()))),
+            Self::Own(registry) => Arc::new(InProcess::of(AvroSchemas::of(registry.clone()))),
             Self::Remote(remote) => remote.clone(),
         }
     }
@@ -62,7 +66,7 @@ impl AvroSchemas {
     pub(crate) async fn latest(&self, topic: &TopicName) -> anyhow::Result<(SchemaId, SchemaText)> {
         let subject = Subject::new(format!("{topic}-value"))?;
         let found = match self {
-            Self::Own(registry) => registry.latest(&subject).await?.map(|latest| {
+            Self::Own(registry) => AvroSchemas::of(registry.clone()).latest(&subject)?.map(|latest| {
                 let text = SchemaText {
                     text: latest.schema.text.clone(),
                     referenced: latest.schema.referenced.clone(),

@@ -1,64 +1,63 @@
-use std::{
-    future::Future,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use millstream_formats::avro;
 use millstream_pipeline::{Pipeline, Plan};
-use millstream_schema_registry_server::{RegistryError, SchemaRegistry, SchemaText as Registered};
+use millstream_schema_registry_server::{AvroSchemas, RegistryError, SchemaText as Registered};
 use millstream_sdk::{Problem, SchemaText, Schemas, SchemasError};
 use millstream_types::{SchemaId, Subject};
 use tokio::{runtime::Handle, task::block_in_place};
 
 /// The registry of this process, for formats. A pipeline's is opened after its file was read.
 #[derive(Default)]
-pub(crate) struct InProcess(OnceLock<Arc<dyn SchemaRegistry>>);
+pub(crate) struct InProcess(OnceLock<AvroSchemas>);
 
 impl InProcess {
-    pub(crate) fn of(registry: Arc<dyn SchemaRegistry>) -> Self {
+    pub(crate) fn of(registry: AvroSchemas) -> Self {
         Self(registry.into())
     }
 
     /// From here on it is that one.
-    pub(crate) fn bind(&self, registry: Arc<dyn SchemaRegistry>) {
+    pub(crate) fn bind(&self, registry: AvroSchemas) {
         // Once is enough: a process has one.
         let _ = self.0.set(registry);
     }
 
-    /// Formats ask where nothing can wait. What is in memory is answered at once.
-    fn ask<'a, T, F>(&'a self, question: impl FnOnce(&'a dyn SchemaRegistry) -> F) -> Result<T, SchemasError>
-    where
-        F: Future<Output = Result<T, RegistryError>>,
-    {
-        let Some(registry) = self.0.get() else {
-            let reason = "it is not open".into();
-            return Err(SchemasError::Unavailable { reason });
-        };
-        let answer = block_in_place(|| Handle::current().block_on(question(registry.as_ref())));
-        answer.map_err(|error| match error {
-            RegistryError::UnknownId { id } => SchemasError::UnknownId { id },
-            RegistryError::Refused { message } => SchemasError::Unusable { reason: message },
-            RegistryError::Unavailable { message } => SchemasError::Unavailable { reason: message },
-            error @ RegistryError::Incompatible { .. } => SchemasError::Unusable {
-                reason: error.to_string(),
-            },
+    fn registry(&self) -> Result<&AvroSchemas, SchemasError> {
+        self.0.get().ok_or_else(|| SchemasError::Unavailable {
+            reason: "it is not open".into(),
         })
+    }
+}
+
+/// Formats ask where nothing can wait. What is in memory is answered at once.
+fn wait<T>(answer: impl Future<Output = Result<T, RegistryError>>) -> Result<T, SchemasError> {
+    block_in_place(|| Handle::current().block_on(answer)).map_err(translate)
+}
+
+fn translate(error: RegistryError) -> SchemasError {
+    match error {
+        RegistryError::UnknownId { id } => SchemasError::UnknownId { id },
+        RegistryError::Refused { message } => SchemasError::Unusable { reason: message },
+        RegistryError::Unavailable { message } => SchemasError::Unavailable { reason: message },
+        RegistryError::Incompatible { .. } => SchemasError::Unusable {
+            reason: error.to_string(),
+        },
     }
 }
 
 impl Schemas for InProcess {
     fn by_id(&self, id: SchemaId) -> Result<SchemaText, SchemasError> {
-        Ok(text(&*self.ask(|registry| registry.by_id(id))?))
+        Ok(text(&*wait(self.registry()?.by_id(id))?))
     }
 
     fn by_guid(&self, guid: [u8; 16]) -> Result<SchemaText, SchemasError> {
-        let found = self.ask(|registry| registry.by_guid(guid))?;
+        let found = wait(self.registry()?.by_guid(guid))?;
         Ok(text(&*found.ok_or(SchemasError::UnknownGuid)?))
     }
 
     fn id_of(&self, subject: &Subject, schema: &SchemaText) -> Result<SchemaId, SchemasError> {
         let schema = Registered::new(&schema.text);
-        let found = self.ask(|registry| registry.lookup(subject, &schema))?;
+        let found = self.registry()?.lookup(subject, &schema).map_err(translate)?;
         let subject = subject.clone();
         Ok(found.ok_or(SchemasError::NotRegistered { subject })?.id)
     }
@@ -72,17 +71,14 @@ fn text(schema: &Registered) -> SchemaText {
 }
 
 /// Tells a pipeline the columns of the topics that only the registry knows.
-pub(crate) async fn teach(
-    pipeline: &mut Pipeline,
-    registry: &dyn SchemaRegistry,
-) -> anyhow::Result<Vec<Problem>> {
+pub(crate) fn teach(pipeline: &mut Pipeline, registry: &AvroSchemas) -> anyhow::Result<Vec<Problem>> {
     let unknown: Vec<_> = pipeline
         .unknown_columns()
         .map(|unknown| (unknown.subject.clone(), unknown.path.clone()))
         .collect();
     let mut problems = Vec::new();
     for (subject, path) in unknown {
-        let Some(latest) = registry.latest(&subject).await? else {
+        let Some(latest) = registry.latest(&subject)? else {
             let message = format!("no schema is registered under subject '{subject}'");
             let help = "say the columns: columns: { id: BIGINT, name: VARCHAR }";
             problems.push(Problem::new(path, message).help(help));
@@ -98,7 +94,7 @@ pub(crate) async fn teach(
 }
 
 /// Registers the schemas of all topics that a plan writes as Avro; nothing, if one of them must not be registered.
-pub(crate) async fn register(plan: &Plan, registry: &dyn SchemaRegistry) -> anyhow::Result<Vec<Problem>> {
+pub(crate) async fn register(plan: &Plan, registry: &AvroSchemas) -> anyhow::Result<Vec<Problem>> {
     let mut problems = Vec::new();
     let mut schemas = Vec::new();
     for topic in &plan.avro {
@@ -110,7 +106,7 @@ pub(crate) async fn register(plan: &Plan, registry: &dyn SchemaRegistry) -> anyh
                 continue;
             }
         };
-        let mut findings = registry.check(subject, &schema).await?;
+        let mut findings = registry.check(subject, &schema)?;
         if findings.is_empty() {
             schemas.push((subject, schema));
             continue;

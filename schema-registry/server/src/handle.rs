@@ -1,7 +1,5 @@
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use millstream_schema_registry_avro::{Schema, SchemaError};
 use millstream_schema_registry_core::{
     Against, DEFAULT_CONTEXT, QualifiedSubject, Refusal, State, VersionId,
     model::{AVRO, Body, Guid, Reference, SchemaRequest},
@@ -10,39 +8,12 @@ use millstream_types::{SchemaId, Subject};
 
 use crate::{Failure, Registry};
 
-/// What the broker and pipelines need of a registry, in this process or elsewhere.
+/// The Avro schemas of a registry in this process, as pipelines and commands ask for them.
 ///
 /// Answers about ids never change, so whoever asks keeps them. Everything fails with [`RegistryError`], whose
 /// [`is_retriable`](RegistryError::is_retriable) says whether the same call may succeed later.
-#[async_trait]
-pub trait SchemaRegistry: Send + Sync {
-    /// The schema of an id, as a record on the wire names it.
-    async fn by_id(&self, id: SchemaId) -> Result<Arc<SchemaText>, RegistryError>;
-
-    /// The schema of a GUID, as a header of a record names it; `None` if there is none.
-    async fn by_guid(&self, guid: [u8; 16]) -> Result<Option<Arc<SchemaText>>, RegistryError>;
-
-    /// The newest version of a subject; `None` if it has none.
-    async fn latest(&self, subject: &Subject) -> Result<Option<RegisteredSchema>, RegistryError>;
-
-    /// The version of a subject that is this schema; `None` if it is not registered there.
-    async fn lookup(
-        &self,
-        subject: &Subject,
-        schema: &SchemaText,
-    ) -> Result<Option<RegisteredSchema>, RegistryError>;
-
-    /// Registers a schema, durably; one that is there already is answered as it is. An incompatible one is refused with
-    /// all that speaks against it.
-    async fn register(
-        &self,
-        subject: &Subject,
-        schema: &SchemaText,
-    ) -> Result<RegisteredSchema, RegistryError>;
-
-    /// What speaks against a schema as the next version of a subject; nothing: it would be taken.
-    async fn check(&self, subject: &Subject, schema: &SchemaText) -> Result<Vec<String>, RegistryError>;
-}
+#[derive(Clone)]
+pub struct AvroSchemas(Registry);
 
 /// An Avro schema as text, with the texts that it refers to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,16 +34,6 @@ impl SchemaText {
         }
     }
 
-    /// As a schema that is registered.
-    pub fn parse(&self) -> Result<Schema, SchemaError> {
-        let referenced: Vec<_> = self.referenced.iter().map(String::as_str).collect();
-        Schema::parse(
-            &self.text,
-            &referenced,
-            millstream_schema_registry_avro::Strictness::Stored,
-        )
-    }
-
     fn request(&self) -> SchemaRequest {
         SchemaRequest {
             schema: Some(self.text.clone()),
@@ -91,7 +52,7 @@ pub struct RegisteredSchema {
 }
 
 /// Why a registry did not answer.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegistryError {
     #[error("no schema has id {id}")]
     UnknownId { id: SchemaId },
@@ -143,7 +104,84 @@ impl From<Refusal> for RegistryError {
     }
 }
 
-impl Registry {
+impl AvroSchemas {
+    pub fn of(registry: Registry) -> Self {
+        Self(registry)
+    }
+
+    /// The schema of an id, as a record on the wire names it.
+    pub async fn by_id(&self, id: SchemaId) -> Result<Arc<SchemaText>, RegistryError> {
+        let found = self.find(|_| Some(id.0)).await?;
+        found.ok_or(RegistryError::UnknownId { id })
+    }
+
+    /// The schema of a GUID, as a header of a record names it; `None` if there is none.
+    pub async fn by_guid(&self, guid: [u8; 16]) -> Result<Option<Arc<SchemaText>>, RegistryError> {
+        let guid = Guid::from_bytes(guid);
+        self.find(|state| state.id_of(DEFAULT_CONTEXT, &guid)).await
+    }
+
+    /// The newest version of a subject; `None` if it has none.
+    pub fn latest(&self, subject: &Subject) -> Result<Option<RegisteredSchema>, RegistryError> {
+        let subject = QualifiedSubject::new(subject.as_str());
+        let Some(version) = self.0.read(|state| state.latest(&subject).cloned()) else {
+            return Ok(None);
+        };
+        Ok(Some(RegisteredSchema {
+            id: SchemaId(version.id),
+            version: version.number,
+            schema: self.text(&subject, version.body)?,
+        }))
+    }
+
+    /// The version of a subject that is this schema; `None` if it is not registered there.
+    pub fn lookup(
+        &self,
+        subject: &Subject,
+        schema: &SchemaText,
+    ) -> Result<Option<RegisteredSchema>, RegistryError> {
+        let subject = QualifiedSubject::new(subject.as_str());
+        let found = self
+            .0
+            .read(|state| state.look_up(&subject, &schema.request(), false, false));
+        match found {
+            Ok(found) => Ok(Some(RegisteredSchema {
+                id: SchemaId(found.version.id),
+                version: found.version.number,
+                schema: self.text(&found.subject, found.version.body)?,
+            })),
+            Err(Refusal::SubjectNotFound { .. } | Refusal::SchemaNotFound { .. }) => Ok(None),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Registers a schema, durably; one that is there already is answered as it is. An incompatible one is refused with
+    /// all that speaks against it.
+    pub async fn register(
+        &self,
+        subject: &Subject,
+        schema: &SchemaText,
+    ) -> Result<RegisteredSchema, RegistryError> {
+        let subject = QualifiedSubject::new(subject.as_str());
+        let registered = self.0.register(&subject, schema.request(), false).await?;
+        Ok(RegisteredSchema {
+            id: SchemaId(registered.id),
+            version: registered.version,
+            schema: self.text(&registered.subject, registered.body)?,
+        })
+    }
+
+    /// What speaks against a schema as the next version of a subject; nothing: it would be taken.
+    pub fn check(&self, subject: &Subject, schema: &SchemaText) -> Result<Vec<String>, RegistryError> {
+        let subject = QualifiedSubject::new(subject.as_str());
+        let against = if self.0.read(|state| state.has_subjects(&subject, false)) {
+            Against::History
+        } else {
+            Against::Version(VersionId::Latest)
+        };
+        Ok(self.0.compare(&subject, against, &schema.request(), false)?)
+    }
+
     async fn find(
         &self,
         id: impl Fn(&State) -> Option<i32>,
@@ -152,12 +190,12 @@ impl Registry {
             let entry = state.schema(DEFAULT_CONTEXT, id(state)?)?;
             Some((entry.any_use().subject.clone(), entry.body.clone()))
         };
-        let found = match self.read(find) {
+        let found = match self.0.read(find) {
             Some(found) => Some(found),
             // Another registry may have given it just now.
             None => {
-                self.refresh().await?;
-                self.read(find)
+                self.0.refresh().await?;
+                self.0.read(find)
             }
         };
         found.map(|(subject, body)| self.text(&subject, body)).transpose()
@@ -170,78 +208,11 @@ impl Registry {
         }
         let references = body.references.to_vec();
         let text = body.text.to_string();
-        let resolved = self.read(|state| state.resolve(subject, body))?;
+        let resolved = self.0.read(|state| state.resolve(subject, body))?;
         Ok(Arc::new(SchemaText {
             text,
             references,
             referenced: resolved.references().map(str::to_owned).collect(),
         }))
-    }
-}
-
-#[async_trait]
-impl SchemaRegistry for Registry {
-    async fn by_id(&self, id: SchemaId) -> Result<Arc<SchemaText>, RegistryError> {
-        let found = self.find(|_| Some(id.0)).await?;
-        found.ok_or(RegistryError::UnknownId { id })
-    }
-
-    async fn by_guid(&self, guid: [u8; 16]) -> Result<Option<Arc<SchemaText>>, RegistryError> {
-        let guid = Guid::from_bytes(guid);
-        self.find(|state| state.id_of(DEFAULT_CONTEXT, &guid)).await
-    }
-
-    async fn latest(&self, subject: &Subject) -> Result<Option<RegisteredSchema>, RegistryError> {
-        let subject = QualifiedSubject::new(subject.as_str());
-        let Some(version) = self.read(|state| state.latest(&subject).cloned()) else {
-            return Ok(None);
-        };
-        Ok(Some(RegisteredSchema {
-            id: SchemaId(version.id),
-            version: version.number,
-            schema: self.text(&subject, version.body)?,
-        }))
-    }
-
-    async fn lookup(
-        &self,
-        subject: &Subject,
-        schema: &SchemaText,
-    ) -> Result<Option<RegisteredSchema>, RegistryError> {
-        let subject = QualifiedSubject::new(subject.as_str());
-        let found = self.read(|state| state.look_up(&subject, &schema.request(), false, false));
-        match found {
-            Ok(found) => Ok(Some(RegisteredSchema {
-                id: SchemaId(found.version.id),
-                version: found.version.number,
-                schema: self.text(&found.subject, found.version.body)?,
-            })),
-            Err(Refusal::SubjectNotFound { .. } | Refusal::SchemaNotFound { .. }) => Ok(None),
-            Err(refusal) => Err(refusal.into()),
-        }
-    }
-
-    async fn register(
-        &self,
-        subject: &Subject,
-        schema: &SchemaText,
-    ) -> Result<RegisteredSchema, RegistryError> {
-        let subject = QualifiedSubject::new(subject.as_str());
-        let registered = Self::register(self, &subject, schema.request(), false).await?;
-        Ok(RegisteredSchema {
-            id: SchemaId(registered.id),
-            version: registered.version,
-            schema: self.text(&registered.subject, registered.body)?,
-        })
-    }
-
-    async fn check(&self, subject: &Subject, schema: &SchemaText) -> Result<Vec<String>, RegistryError> {
-        let subject = QualifiedSubject::new(subject.as_str());
-        let against = if self.read(|state| state.has_subjects(&subject, false)) {
-            Against::History
-        } else {
-            Against::Version(VersionId::Latest)
-        };
-        Ok(self.compare(&subject, against, &schema.request(), false)?)
     }
 }

@@ -6,6 +6,7 @@ mod compatibility;
 mod concurrency;
 mod contexts;
 mod deletion;
+mod handle;
 mod media;
 mod registration;
 mod schemas;

@@ -4,8 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use millstream_client::{Fetch, Isolation, Log, MemoryLog, NewTopic};
 use millstream_schema_registry_core::{QualifiedSubject, model::SchemaRequest};
-use millstream_schema_registry_server::{Creation, OpenError, Registry, RegistrySettings};
-use millstream_types::{Offset, Record, Timestamp, TopicName, TopicPartition};
+use millstream_schema_registry_server::{
+    AvroSchemas, Creation, OpenError, Registry, RegistryError, RegistrySettings,
+};
+use millstream_types::{Offset, Record, SchemaId, Timestamp, TopicName, TopicPartition};
 use serde_json::json;
 
 use crate::support::{DEADLINE, Served, memory, settings, until};
@@ -77,6 +79,13 @@ async fn a_topic_of_confluents_registry_is_taken_over() {
     }
     let registry = Served::on(log.clone()).await;
     assert_eq!(registry.get("/subjects").await, json!(["Car", "Proto"]));
+    let message = "the schema is of type PROTOBUF, not AVRO".to_owned();
+    assert_eq!(
+        AvroSchemas::of(registry.registry.clone())
+            .by_id(SchemaId(3))
+            .await,
+        Err(RegistryError::Refused { message })
+    );
     assert_eq!(
         registry.get("/subjects?deletedOnly=true").await,
         json!(["Kafka-key"])
