@@ -5,13 +5,13 @@
 
 use std::{net::Ipv4Addr, sync::Arc};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Broker,
-    api::{Advertised, Node, Outgoing, RequestError, Session},
+    api::{Advertised, Frame, Node, Outgoing, RequestError, Session},
     budget::Held,
 };
 
@@ -71,7 +71,10 @@ impl LoopbackConnection {
         let answer = self.session.start(frame, Held::default()).await?;
         let whole = |answer: Result<Outgoing, RequestError>| {
             let frame = answer?.frame.take();
-            Ok(frame.map(|mut frame| frame.copy_to_bytes(frame.remaining())))
+            Ok(frame
+                .map(Frame::into_bytes)
+                .transpose()
+                .map_err(RequestError::from)?)
         };
         Ok(answer.map(whole).boxed())
     }

@@ -37,6 +37,7 @@ mod config;
 mod disk;
 mod engine;
 mod error;
+mod in_place;
 mod partition;
 mod producer_state;
 mod read;
@@ -67,6 +68,7 @@ pub use error::{
     AppendError, CommitError, DeleteRecordsError, InvalidConfig, OpenError, PartitionOffline, ProducerError,
     ReadError, TopicError, UnknownPartition, UnknownTopic, WriteError,
 };
+pub use in_place::{FileRange, Stored};
 pub use millstream_protocol::batch::Outcome;
 pub use partition::Watermarks;
 pub use producer_state::{AbortedTxn, ProducerDescription};

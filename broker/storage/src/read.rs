@@ -1,4 +1,5 @@
-//! Reading: recent batches from memory, others from the write-ahead log or a segment, always with their checksum checked.
+//! Reading: recent batches from memory, others from the write-ahead log or a segment, with their checksum checked. Who hands
+//! batches on ([`Engine::read_in_place`]) gets those of segments where they lie, once this process has checked them.
 //!
 //! A place is looked up under the partition's lock and read without it, so meanwhile the sealer may move the batch to a
 //! segment and use the file again, or retention may remove it. Then the bytes are not what was looked for, and the place
@@ -13,9 +14,10 @@ use crate::{
     disk::read_exact,
     engine::Engine,
     error::{PartitionOffline, ReadError},
+    in_place::Stored,
     partition::{PartitionView, Published, TailBatch, Watermarks},
     producer_state::AbortedTxn,
-    segment::{SegmentError, SegmentMeta},
+    segment::{SegmentError, SegmentFiles, SegmentMeta, Span},
 };
 
 /// Whose records a reader sees.
@@ -26,11 +28,11 @@ pub enum Isolation {
     ReadCommitted,
 }
 
-/// What a read found.
+/// What a read found; `B` is a batch, or several on end.
 #[derive(Clone, Debug)]
-pub struct Read {
+pub struct Read<B = Bytes> {
     /// Whole batches in offset order; the first may begin before the offset that was asked for.
-    pub batches: Vec<Bytes>,
+    pub batches: Vec<B>,
     pub high_watermark: Offset,
     pub last_stable_offset: Offset,
     pub log_start: Offset,
@@ -46,16 +48,17 @@ enum Place {
     Nowhere,
 }
 
-/// How far a read goes for its batches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reach {
+/// How far a read goes for its batches, and what of a segment it wants.
+enum Reach<B> {
     Memory,
-    Disk,
+    Disk(ReadSegment<B>),
 }
 
+type ReadSegment<B> = fn(&SegmentFiles, &Span<'_>) -> Result<Found<B>, SegmentError>;
+
 /// What came of one attempt to read.
-enum Attempt {
-    Done(Read),
+enum Attempt<B> {
+    Done(Read<B>),
     /// The partition was compacted meanwhile: batches from before do not go with the aborted transactions of after.
     Again,
     /// The first batch is not in memory.
@@ -72,7 +75,24 @@ impl Engine {
     ) -> Result<Read, ReadError> {
         let view = self.view(name)?;
         loop {
-            if let Attempt::Done(read) = self.read_once(&view, from, max_bytes, isolation, Reach::Disk)? {
+            let reach = Reach::Disk(SegmentFiles::read);
+            if let Attempt::Done(read) = self.read_once(&view, from, max_bytes, isolation, &reach)? {
+                return Ok(read);
+            }
+        }
+    }
+
+    pub(crate) fn read_in_place(
+        &self,
+        name: &TopicPartition,
+        from: Offset,
+        max_bytes: usize,
+        isolation: Isolation,
+    ) -> Result<Read<Stored>, ReadError> {
+        let view = self.view(name)?;
+        loop {
+            let reach = Reach::Disk(SegmentFiles::find);
+            if let Attempt::Done(read) = self.read_once(&view, from, max_bytes, isolation, &reach)? {
                 return Ok(read);
             }
         }
@@ -84,10 +104,10 @@ impl Engine {
         from: Offset,
         max_bytes: usize,
         isolation: Isolation,
-    ) -> Result<Option<Read>, ReadError> {
+    ) -> Result<Option<Read<Stored>>, ReadError> {
         let view = self.view(name)?;
         loop {
-            match self.read_once(&view, from, max_bytes, isolation, Reach::Memory)? {
+            match self.read_once(&view, from, max_bytes, isolation, &Reach::Memory)? {
                 Attempt::Done(read) => return Ok(Some(read)),
                 Attempt::Again => {}
                 Attempt::NeedsDisk => return Ok(None),
@@ -95,14 +115,14 @@ impl Engine {
         }
     }
 
-    fn read_once(
+    fn read_once<B: From<Bytes>>(
         &self,
         view: &PartitionView,
         from: Offset,
         max_bytes: usize,
         isolation: Isolation,
-        reach: Reach,
-    ) -> Result<Attempt, ReadError> {
+        reach: &Reach<B>,
+    ) -> Result<Attempt<B>, ReadError> {
         let (watermarks, compactions) = {
             let published = view.lock();
             (published.watermarks, published.compactions)
@@ -119,7 +139,7 @@ impl Engine {
             Isolation::ReadUncommitted => high_watermark,
             Isolation::ReadCommitted => last_stable,
         };
-        let mut batches: Vec<Bytes> = Vec::new();
+        let mut batches = Vec::new();
         let mut taken = 0;
         let mut next = from.0;
         while next < end.0 && (batches.is_empty() || taken < max_bytes) {
@@ -128,11 +148,10 @@ impl Engine {
                 return Ok(Attempt::NeedsDisk);
             }
             let Some(after) = found.next else { break };
-            let bytes: usize = found.batches.iter().map(Bytes::len).sum();
-            if !batches.is_empty() && taken + bytes > max_bytes {
+            if !batches.is_empty() && taken + found.bytes > max_bytes {
                 break;
             }
-            taken += bytes;
+            taken += found.bytes;
             next = after;
             batches.extend(found.batches);
         }
@@ -156,41 +175,48 @@ impl Engine {
     }
 
     /// Batches from the one that holds `from`, all from one place.
-    fn read_some(
+    fn read_some<B: From<Bytes>>(
         &self,
         view: &PartitionView,
         from: i64,
         end: i64,
         max_bytes: usize,
-        reach: Reach,
-    ) -> Result<Found, ReadError> {
+        reach: &Reach<B>,
+    ) -> Result<Found<B>, ReadError> {
         self.locate_and(
             view,
             from,
             |published| published.locate(from, end, max_bytes),
             |place| match place {
-                Place::Nowhere => Ok(Found::default()),
+                Place::Nowhere => Ok(Found::none()),
                 Place::Memory(batches, next) => {
-                    self.counters.read_from_memory.add(batches.len() as u64);
-                    Ok(Found {
-                        batches: batches.clone(),
-                        next: Some(*next),
-                        is_on_disk: false,
-                    })
+                    let found = Found::of(batches.clone(), *next);
+                    self.counters.read_from_memory.add(found.bytes as u64);
+                    Ok(found)
                 }
-                Place::Wal(_) | Place::Segment(_) if reach == Reach::Memory => Ok(Found {
-                    is_on_disk: true,
-                    ..Found::default()
-                }),
                 Place::Wal(batch) => {
-                    self.counters.read_from_wal.add(1);
-                    read_wal(batch).map(|read| Found::of(vec![read]))
+                    if matches!(reach, Reach::Memory) {
+                        return Ok(Found::too_far());
+                    }
+                    self.counters.read_from_wal.add(u64::from(batch.len));
+                    let read = read_wal(batch)?;
+                    let next = read.next_offset().0;
+                    Ok(Found::of(vec![read.into_bytes()], next))
                 }
                 Place::Segment(segment) => {
-                    let read = self.segments.read(view.id, segment, from, end, max_bytes);
-                    let read = read.map_err(Bad::Segment)?;
-                    self.counters.read_from_segment.add(read.len() as u64);
-                    Ok(Found::of(read).or_go_on_at(segment.next))
+                    let Reach::Disk(read) = reach else {
+                        return Ok(Found::too_far());
+                    };
+                    let span = Span {
+                        partition: view.id,
+                        segment,
+                        from,
+                        limit: end,
+                        max_bytes,
+                    };
+                    let found = read(&self.segments, &span).map_err(Bad::Segment)?;
+                    self.counters.read_from_segment.add(found.bytes as u64);
+                    Ok(found.or_go_on_at(segment.next))
                 }
             },
         )
@@ -335,31 +361,59 @@ impl Engine {
     }
 }
 
-#[derive(Default)]
-struct Found {
-    batches: Vec<Bytes>,
+/// Batches from one place.
+pub(crate) struct Found<B> {
+    batches: Vec<B>,
+    bytes: usize,
     /// The offset after them; `None` if there are none.
     next: Option<i64>,
     /// They are further away than the read may reach.
     is_on_disk: bool,
 }
 
-impl Found {
-    fn of(batches: Vec<RecordBatch>) -> Self {
+impl<B> Found<B> {
+    pub(crate) fn none() -> Self {
         Self {
-            next: batches.last().map(|batch| batch.next_offset().0),
-            batches: batches.into_iter().map(RecordBatch::into_bytes).collect(),
+            batches: Vec::new(),
+            bytes: 0,
+            next: None,
             is_on_disk: false,
         }
     }
-}
 
-impl Found {
+    fn too_far() -> Self {
+        Self {
+            is_on_disk: true,
+            ..Self::none()
+        }
+    }
+
+    /// One piece of `bytes` bytes, and the offset after it.
+    pub(crate) fn piece(piece: B, bytes: usize, next: i64) -> Self {
+        Self {
+            batches: vec![piece],
+            bytes,
+            next: Some(next),
+            is_on_disk: false,
+        }
+    }
+
     /// Where compaction left nothing, the next batch is further on.
     fn or_go_on_at(self, next: i64) -> Self {
         Self {
             next: self.next.or(Some(next)),
             ..self
+        }
+    }
+}
+
+impl<B: From<Bytes>> Found<B> {
+    pub(crate) fn of(batches: Vec<Bytes>, next: i64) -> Self {
+        Self {
+            bytes: batches.iter().map(Bytes::len).sum(),
+            batches: batches.into_iter().map(B::from).collect(),
+            next: Some(next),
+            is_on_disk: false,
         }
     }
 }

@@ -8,6 +8,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, IoSlice},
+    ops::Range,
     sync::{Arc, Condvar, Mutex, atomic::Ordering},
     time::Duration,
 };
@@ -99,10 +100,14 @@ impl Engine {
         let Copy {
             state,
             touched,
+            written,
             closed,
             ..
         } = copy;
         self.save(&mut sealer, state)?;
+        for (id, segment, part) in written {
+            self.segments.note_checked(id, &segment, part);
+        }
         for id in touched {
             self.show_sealed(&sealer.state, id);
         }
@@ -223,6 +228,8 @@ struct Copy<'a> {
     /// Directories with new names in them.
     dirs: BTreeSet<String>,
     topics: BTreeSet<Uuid>,
+    /// What was written where.
+    written: Vec<(PartitionId, SegmentMeta, Range<u64>)>,
     closed: Vec<(PartitionId, SegmentMeta)>,
 }
 
@@ -237,6 +244,7 @@ impl<'a> Copy<'a> {
             files: BTreeMap::new(),
             dirs: BTreeSet::new(),
             topics: BTreeSet::new(),
+            written: Vec::new(),
             closed: Vec::new(),
         }
     }
@@ -343,6 +351,7 @@ impl<'a> Copy<'a> {
             segment.next = info.next_offset();
             segment.max_timestamp = segment.max_timestamp.max(info.max_timestamp);
         }
+        self.written.push((id, *segment, position..segment.len));
         let slices: Vec<_> = batches.iter().map(|(_, bytes)| IoSlice::new(bytes)).collect();
         let file = self.open(id, &path, position == 0)?;
         file.write_at(&slices, position)?;

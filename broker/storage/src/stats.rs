@@ -36,10 +36,10 @@ pub struct StorageStats {
     pub written_groups: u64,
     pub written_bytes: u64,
     pub syncs: Histogram,
-    /// Batches that readers got from memory, the write-ahead log and segments.
-    pub read_from_memory_batches: u64,
-    pub read_from_wal_batches: u64,
-    pub read_from_segment_batches: u64,
+    /// Bytes of batches that readers got from memory, the write-ahead log and segments.
+    pub read_from_memory_bytes: u64,
+    pub read_from_wal_bytes: u64,
+    pub read_from_segment_bytes: u64,
     pub recompressed_batches: u64,
     /// Records that became dead letters because their topic does not take them.
     pub dead_letters: u64,
@@ -134,9 +134,9 @@ impl Engine {
             written_groups: counters.written_groups.get(),
             written_bytes: counters.written_bytes.get(),
             syncs: counters.syncs.get(),
-            read_from_memory_batches: counters.read_from_memory.get(),
-            read_from_wal_batches: counters.read_from_wal.get(),
-            read_from_segment_batches: counters.read_from_segment.get(),
+            read_from_memory_bytes: counters.read_from_memory.get(),
+            read_from_wal_bytes: counters.read_from_wal.get(),
+            read_from_segment_bytes: counters.read_from_segment.get(),
             recompressed_batches: counters.recompressed_batches.get(),
             dead_letters: counters.dead_letters.get(),
             compactions: counters.compactions.get(),

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     AppendOrigin, Appended, AtomicGroup, Changes, Isolation, LEADER_EPOCH, NewTopicSpec, ProducerDescription,
-    Read, RecordCheck, Space, StateKey, StorageConfig, StorageStats, Ticket, Topic, Watermarks,
+    Read, RecordCheck, Space, StateKey, StorageConfig, StorageStats, Stored, Ticket, Topic, Watermarks,
     config::Drive,
     disk::{Disk, DiskLock},
     engine::{Engine, lock},
@@ -194,6 +194,18 @@ impl Storage {
         self.engine().read(partition, from, max_bytes, isolation)
     }
 
+    /// The same for who hands the batches on unseen: those of segments may be where they lie. What this process sealed, or has
+    /// read once, is not read again for its checksums.
+    pub fn read_in_place(
+        &self,
+        partition: &TopicPartition,
+        from: Offset,
+        max_bytes: usize,
+        isolation: Isolation,
+    ) -> Result<Read<Stored>, ReadError> {
+        self.engine().read_in_place(partition, from, max_bytes, isolation)
+    }
+
     /// The same, if nothing must be looked for on disk: it never blocks. `None` if the batch that holds `from` is there only.
     pub fn read_from_memory(
         &self,
@@ -201,7 +213,7 @@ impl Storage {
         from: Offset,
         max_bytes: usize,
         isolation: Isolation,
-    ) -> Result<Option<Read>, ReadError> {
+    ) -> Result<Option<Read<Stored>>, ReadError> {
         self.engine()
             .read_from_memory(partition, from, max_bytes, isolation)
     }

@@ -84,7 +84,7 @@ fn throughput(base: &Path, record_bytes: usize, batch_bytes: usize, volume: usiz
         batch_bytes >> 10
     );
 
-    let meter = Meter::start(&server);
+    let (meter, began) = (Meter::start(&server), Instant::now());
     for request in 0..requests + IN_FLIGHT {
         if request < requests {
             client.send(produce.next());
@@ -93,7 +93,9 @@ fn throughput(base: &Path, record_bytes: usize, batch_bytes: usize, volume: usiz
             acked(client.answer());
         }
     }
-    meter.report("produce", &server, volume);
+    let produced = began.elapsed();
+    server.settle();
+    meter.report_within("produce, and all work that it leaves", produced, &server, volume);
 
     let end = i64::try_from(requests * records_per_batch).expect("few");
     let meter = Meter::start(&server);
@@ -150,7 +152,12 @@ impl Meter {
     }
 
     fn report(self, what: &str, server: &Server, bytes: usize) {
-        let took = self.began.elapsed().as_secs_f64();
+        let took = self.began.elapsed();
+        self.report_within(what, took, server, bytes);
+    }
+
+    fn report_within(self, what: &str, took: Duration, server: &Server, bytes: usize) {
+        let took = took.as_secs_f64();
         let gigabytes = bytes as f64 / 1e9;
         println!(
             "  {what}: {:.0} MB/s; CPU s/GB: broker {:.2}, client {:.2}; broker busy {:.0} %, RSS {} MB",

@@ -59,6 +59,15 @@ impl Server {
         }
     }
 
+    /// Until it has nothing left to do.
+    pub(crate) fn settle(&self) {
+        let mut before = None;
+        while before != Some(self.cpu()) {
+            before = Some(self.cpu());
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    }
+
     pub(crate) fn cpu(&self) -> Duration {
         cpu(&self.process.id().to_string())
     }

@@ -98,7 +98,7 @@ use crate::{
     metrics::RequestTimer,
     quotas::{ANONYMOUS, Asker, QuotaKind},
 };
-pub(crate) use frame::Frame;
+pub(crate) use frame::{Frame, Section};
 pub(crate) use node::{Advertised, Node};
 
 /// Every API of the port, by key. What `ApiVersions` answers is derived from it.
@@ -288,6 +288,8 @@ pub(crate) enum RequestError {
     UnsupportedVersion { key: i16, version: i16 },
     #[error("the answer to api key {key} cannot be encoded: {reason}")]
     Encode { key: i16, reason: String },
+    #[error("what is to be answered cannot be read")]
+    Read(#[from] std::io::Error),
 }
 
 impl RequestError {
@@ -298,7 +300,7 @@ impl RequestError {
             Self::Malformed(_) => "malformed",
             Self::UnknownApi { .. } => "unknown_api",
             Self::UnsupportedVersion { .. } => "unsupported_version",
-            Self::Encode { .. } => "answer",
+            Self::Encode { .. } | Self::Read(_) => "answer",
         }
     }
 }

@@ -65,7 +65,6 @@ fn first_since(key: ApiKey) -> Option<i16> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Buf;
     use millstream_protocol::messages::{
         CreateTopicsRequest, Decodable, FetchRequest, InitProducerIdRequest, MetadataRequest, ProduceRequest,
         ProduceResponse, Request, ResponseHeader, produce_response::TopicProduceResponse,
@@ -76,7 +75,7 @@ mod tests {
     fn check<R: Request>(response: &R::Response, version: i16, throttle_of: impl Fn(&R::Response) -> i32) {
         let mut frame = encode(R::KEY, version, 1, response).unwrap();
         set(&mut frame, R::KEY, version, 77);
-        let mut bytes = frame.copy_to_bytes(frame.remaining()).slice(4..);
+        let mut bytes = frame.into_bytes().unwrap().slice(4..);
         ResponseHeader::decode(&mut bytes, api_key(R::KEY).response_header_version(version)).unwrap();
         let decoded = R::Response::decode(&mut bytes, version).unwrap();
         assert_eq!(throttle_of(&decoded), 77, "{:?} {version}", api_key(R::KEY));

@@ -54,7 +54,7 @@ pub(crate) mod name {
     pub(crate) const DUPLICATES: &str = "millstream_storage_duplicate_batches";
     pub(crate) const WRITTEN_GROUPS: &str = "millstream_storage_written_groups";
     pub(crate) const WRITTEN_BYTES: &str = "millstream_storage_written_bytes";
-    pub(crate) const READ_BATCHES: &str = "millstream_storage_read_batches";
+    pub(crate) const READ_BYTES: &str = "millstream_storage_read_bytes";
     pub(crate) const RECOMPRESSED: &str = "millstream_storage_recompressed_batches";
     pub(crate) const DEAD_LETTERS: &str = "millstream_storage_dead_letter_records";
     pub(crate) const COMPACTIONS: &str = "millstream_storage_compactions";

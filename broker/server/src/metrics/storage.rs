@@ -78,14 +78,14 @@ fn syncs(syncs: &Histogram, page: &mut Page<'_>) -> Result<(), Error> {
 }
 
 fn read(stats: &StorageStats, page: &mut Page<'_>) -> Result<(), Error> {
-    let from = |place: &'static str, batches| ([("from", place)], batches);
+    let from = |place: &'static str, bytes| ([("from", place)], bytes);
     page.counters(
-        name::READ_BATCHES,
-        "Batches that readers got, by where they lay",
+        name::READ_BYTES,
+        "Bytes of batches that readers got, by where they lay",
         [
-            from("memory", stats.read_from_memory_batches),
-            from("wal", stats.read_from_wal_batches),
-            from("segment", stats.read_from_segment_batches),
+            from("memory", stats.read_from_memory_bytes),
+            from("wal", stats.read_from_wal_bytes),
+            from("segment", stats.read_from_segment_bytes),
         ],
     )
 }

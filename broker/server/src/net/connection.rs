@@ -1,9 +1,9 @@
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Buf;
 use futures::{StreamExt, stream::FuturesOrdered};
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncWriteExt, Interest},
     net::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
@@ -12,10 +12,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use millstream_broker_storage::FileRange;
+
 use super::frames::{FrameReader, ReadFrameError};
 use crate::{
     BrokerSettings,
-    api::{Answer, Node, Outgoing, RequestError, Session},
+    api::{Answer, Node, Outgoing, RequestError, Section, Session},
 };
 
 /// Requests of one connection that are worked on at the same time. Clients keep 5 in flight, few more than 100.
@@ -33,7 +35,7 @@ pub(super) enum ConnectionError {
     #[error(transparent)]
     Request(#[from] RequestError),
     #[error("cannot write an answer")]
-    Write(#[source] std::io::Error),
+    Write(#[source] io::Error),
     #[error("no request for too long")]
     Idle,
     #[error("the client does not read its answers")]
@@ -128,13 +130,43 @@ impl Connection {
             return Ok(());
         };
         self.session.node().metrics().response(frame.len());
-        while frame.has_remaining() {
-            timeout(WRITE_TIMEOUT, self.answers.write_buf(&mut frame))
-                .await
-                .map_err(|_| ConnectionError::Stuck)?
-                .map_err(ConnectionError::Write)?;
+        while let Some(section) = frame.take_section() {
+            match section {
+                Section::Memory(mut pieces) => {
+                    while pieces.has_remaining() {
+                        in_time(self.answers.write_buf(&mut pieces)).await?;
+                    }
+                }
+                Section::File(mut range) => {
+                    while !range.is_empty() {
+                        in_time(send(self.answers.as_ref(), &mut range)).await?;
+                    }
+                }
+            }
         }
         Ok(())
+    }
+}
+
+async fn in_time(write: impl Future<Output = io::Result<usize>>) -> Result<(), ConnectionError> {
+    let written = timeout(WRITE_TIMEOUT, write).await;
+    let written = written.map_err(|_| ConnectionError::Stuck)?;
+    written.map_err(ConnectionError::Write)?;
+    Ok(())
+}
+
+/// Sends some of a file, as much as the socket takes.
+async fn send(socket: &TcpStream, range: &mut FileRange) -> io::Result<usize> {
+    loop {
+        socket.writable().await?;
+        match socket.try_io(Interest::WRITABLE, || range.send_to(socket)) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) => {}
+            sent => return sent,
+        }
     }
 }
 

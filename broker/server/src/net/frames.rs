@@ -30,8 +30,8 @@ pub(super) enum ReadFrameError {
     Slow,
 }
 
-/// Cuts a byte stream into frames. Its buffer grows with what arrives, at most to twice that, and beyond the first
-/// [`Self::CHUNK_BYTES`] only as the budget of all connections allows.
+/// Cuts a byte stream into frames. Its buffer grows with what arrives, at most to [`Self::GROWTH`] times that, and beyond the
+/// first [`Self::CHUNK_BYTES`] only as the budget of all connections allows.
 pub(super) struct FrameReader<R> {
     stream: R,
     buffer: BytesMut,
@@ -48,6 +48,8 @@ pub(super) struct FrameReader<R> {
 impl<R: AsyncRead + Unpin> FrameReader<R> {
     /// Room for the first read, and the least that is added.
     const CHUNK_BYTES: usize = 8 << 10;
+    /// Growing copies what is there: with few steps that is little of a frame.
+    const GROWTH: usize = 16;
 
     pub(super) fn new(stream: R, max_bytes: usize, budget: Budget) -> Self {
         Self {
@@ -74,7 +76,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             let wanted = length.map_or(Self::CHUNK_BYTES, |length| {
                 SIZE_BYTES + length - self.buffer.len()
             });
-            let room = wanted.min(self.buffer.len().max(Self::CHUNK_BYTES));
+            let room = wanted.min((self.buffer.len() * (Self::GROWTH - 1)).max(Self::CHUNK_BYTES));
             self.afford((self.buffer.len() + room).saturating_sub(Self::CHUNK_BYTES))
                 .await;
             self.buffer.reserve(room);

@@ -125,7 +125,7 @@ async fn many_batches_of_all_sizes_arrive_whole_from_memory_and_from_disk() {
         let before = server.broker.storage().stats();
         let answer = client.ask(&request(0..3, 0, -1), 12).await;
         let after = server.broker.storage().stats();
-        let from_segment = after.read_from_segment_batches - before.read_from_segment_batches;
+        let from_segment = after.read_from_segment_bytes - before.read_from_segment_bytes;
         assert_eq!(
             from_segment > 0,
             sealed,

@@ -349,3 +349,34 @@ async fn fetches_that_are_pipelined_are_all_answered() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn sealed_batches_leave_from_their_files_among_other_answers() {
+    let (server, mut client) = server_with_topic().await;
+    let large = "x".repeat(100_000);
+    for n in 0..20 {
+        append(&mut client, batch(&[&format!("{n} {large}")], Compression::None)).await;
+    }
+    server.broker.storage().seal().unwrap();
+    append(&mut client, batch(&["in memory"], Compression::None)).await;
+    // More than a socket takes at once, and nobody reads yet.
+    let mut ids = Vec::new();
+    for offset in 0..=20 {
+        ids.push((offset, client.send(&fetch("t", 0, offset, 0), 12).await));
+    }
+    for (offset, id) in ids {
+        let answer = within(client.answer::<FetchRequest>(id, 12)).await;
+        let records = answer.responses[0].partitions[0].records.clone().unwrap();
+        let batches: Vec<_> = split(records).map(Result::unwrap).collect();
+        assert_eq!(batches[0].base_offset(), Offset(offset));
+        for batch in batches {
+            let expected = match batch.base_offset().0 {
+                20 => "in memory".to_owned(),
+                n => format!("{n} {large}"),
+            };
+            let record = &batch.records().unwrap()[0];
+            assert!(record.value.as_deref() == Some(expected.as_bytes()));
+        }
+    }
+    assert!(server.broker.storage().stats().read_from_segment_bytes > 20 * 100_000);
+}

@@ -10,7 +10,7 @@
 mod real;
 pub mod sim;
 
-use std::{fmt, io, io::IoSlice, path::PathBuf, sync::Arc};
+use std::{fmt, io, io::IoSlice, os::fd::BorrowedFd, path::PathBuf, sync::Arc};
 
 pub use real::RealDisk;
 
@@ -71,6 +71,16 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
 
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
+    }
+
+    /// The file as the machine knows it, if it does.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// Brings a part into memory, so that who needs it next does not wait for the disk.
+    fn prefetch(&self, _position: u64, _len: usize) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -2,13 +2,19 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, IoSlice, Read, Seek, Write},
+    io::{self, IoSlice, IoSliceMut, Read, Seek, Write},
+    num::NonZeroU64,
+    os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use rustix::io::ReadWriteFlags;
+
 use super::{Disk, DiskFile, DiskLock, LockedBy, Mode, Space};
 
+/// So many bytes at least the kernel reads at once.
+const PREFETCH_STEP_BYTES: usize = 64 << 10;
 /// `IOV_MAX` on Linux.
 const MAX_PARTS: usize = 1024;
 
@@ -125,6 +131,15 @@ fn read_pid(file: &mut File) -> Option<u32> {
     text.trim().parse().ok()
 }
 
+impl RealFile {
+    fn is_cached(&self, position: u64) -> bool {
+        let mut byte = [0; 1];
+        let mut parts = [IoSliceMut::new(&mut byte)];
+        let read = rustix::io::preadv2(&self.0, &mut parts, position, ReadWriteFlags::NOWAIT);
+        read == Ok(1)
+    }
+}
+
 impl DiskFile for RealFile {
     fn read_at(&self, buffer: &mut Vec<u8>, position: u64, len: usize) -> io::Result<usize> {
         let start = buffer.len();
@@ -183,5 +198,24 @@ impl DiskFile for RealFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.0.set_len(len)
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.0.as_fd())
+    }
+
+    fn prefetch(&self, position: u64, len: usize) -> io::Result<()> {
+        // What is in memory at both ends and in the middle is taken to be there whole.
+        let samples = [0, len / 2, len.saturating_sub(1)];
+        if samples.iter().all(|at| self.is_cached(position + *at as u64)) {
+            return Ok(());
+        }
+        let all = NonZeroU64::new(len as u64);
+        rustix::fs::fadvise(&self.0, position, all, rustix::fs::Advice::WillNeed)?;
+        // The advice is taken and not waited for; a byte here and there is.
+        for at in (0..len).step_by(PREFETCH_STEP_BYTES) {
+            rustix::io::pread(&self.0, &mut [0; 1], position + at as u64)?;
+        }
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     io,
+    ops::Range,
     sync::{Arc, Mutex},
 };
 
@@ -14,6 +15,7 @@ use crate::{
     disk::{Disk, DiskFile, Mode},
     engine::lock,
     partition::PartitionId,
+    read::Found,
 };
 
 /// Far below the usual limit of 1,024 open files of a process.
@@ -27,6 +29,8 @@ const SCAN_BYTES: usize = 256 << 10;
 pub(crate) struct SegmentFiles {
     disk: Arc<dyn Disk>,
     open: Mutex<Open>,
+    /// The part of each segment whose checksums this process has held against its bytes.
+    checked: Mutex<HashMap<Key, Range<u64>>>,
 }
 
 /// Partition, base offset and generation.
@@ -40,9 +44,19 @@ struct Open {
 }
 
 #[derive(Debug)]
-struct OpenSegment {
-    file: Arc<dyn DiskFile>,
-    index: Mutex<Index>,
+pub(super) struct OpenSegment {
+    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) index: Mutex<Index>,
+}
+
+/// What is wanted of a segment: batches from the one that holds `from`, those that begin before `limit`, up to `max_bytes`
+/// but at least one.
+pub(crate) struct Span<'a> {
+    pub(crate) partition: PartitionId,
+    pub(crate) segment: &'a SegmentMeta,
+    pub(crate) from: i64,
+    pub(crate) limit: i64,
+    pub(crate) max_bytes: usize,
 }
 
 /// Why a segment could not be read.
@@ -64,9 +78,9 @@ pub(crate) enum SegmentError {
 
 /// A header at its place.
 #[derive(Clone, Copy, Debug)]
-struct At {
-    bytes: usize,
-    header: BatchHeader,
+pub(super) struct At {
+    pub(super) bytes: usize,
+    pub(super) header: BatchHeader,
 }
 
 impl SegmentFiles {
@@ -74,26 +88,23 @@ impl SegmentFiles {
         Self {
             disk,
             open: Mutex::default(),
+            checked: Mutex::default(),
         }
     }
 
-    /// Batches from the one that holds `from`, up to `max_bytes` but at least one; empty if the segment ends before.
-    pub(crate) fn read(
-        &self,
-        partition: PartitionId,
-        segment: &SegmentMeta,
-        from: i64,
-        limit: i64,
-        max_bytes: usize,
-    ) -> Result<Vec<RecordBatch>, SegmentError> {
-        let reader = self.reader(partition, segment)?;
-        let mut position = reader.seek(|index| index.floor(from), |at| at.header.last_offset().0 >= from)?;
+    /// The wanted batches, with their checksums held against their bytes; none if the segment ends before.
+    pub(crate) fn read<B: From<Bytes>>(&self, span: &Span<'_>) -> Result<Found<B>, SegmentError> {
+        let (segment, max_bytes) = (span.segment, span.max_bytes);
+        let reader = self.reader(span.partition, segment)?;
+        let begin = reader.seek_offset(span.from)?;
         // compaction may have left nothing there
-        if position >= segment.len {
-            return Ok(Vec::new());
+        if begin >= segment.len {
+            return Ok(Found::none());
         }
+        let mut position = begin;
         let mut chunk = reader.chunk(position, max_bytes)?;
         let mut batches = Vec::new();
+        let mut next = span.from;
         let mut taken = 0;
         while position < segment.len {
             let Some(at) = reader.header(&chunk, position)? else {
@@ -101,7 +112,8 @@ impl SegmentFiles {
                 chunk = reader.chunk(position, HEADER_BYTES)?;
                 continue;
             };
-            if at.header.base_offset.0 >= limit || (!batches.is_empty() && taken + at.bytes > max_bytes) {
+            if at.header.base_offset.0 >= span.limit || (!batches.is_empty() && taken + at.bytes > max_bytes)
+            {
                 break;
             }
             if chunk.len() < at.bytes {
@@ -115,9 +127,36 @@ impl SegmentFiles {
             lock(&reader.open.index).note(&at.header, at.bytes, position);
             position += at.bytes as u64;
             taken += at.bytes;
-            batches.push(batch);
+            next = batch.next_offset().0;
+            batches.push(batch.into_bytes());
         }
-        Ok(batches)
+        self.note_checked(span.partition, segment, begin..position);
+        if batches.is_empty() {
+            return Ok(Found::none());
+        }
+        Ok(Found::of(batches, next))
+    }
+
+    /// The checksums of that part were held against its bytes, or it was written from what they were held against.
+    pub(crate) fn note_checked(&self, partition: PartitionId, segment: &SegmentMeta, part: Range<u64>) {
+        let mut checked = lock(&self.checked);
+        let known = checked.entry(key(partition, segment)).or_default();
+        if part.start <= known.end && known.start <= part.end {
+            *known = known.start.min(part.start)..known.end.max(part.end);
+        } else if part.end - part.start > known.end - known.start {
+            *known = part;
+        }
+    }
+
+    pub(super) fn is_checked(
+        &self,
+        partition: PartitionId,
+        segment: &SegmentMeta,
+        part: &Range<u64>,
+    ) -> bool {
+        let checked = lock(&self.checked);
+        let known = checked.get(&key(partition, segment));
+        known.is_some_and(|known| known.start <= part.start && part.end <= known.end)
     }
 
     /// The first batch with a record of that time or later.
@@ -166,15 +205,21 @@ impl SegmentFiles {
     /// Forgets a file that is about to be removed.
     pub(crate) fn forget(&self, partition: PartitionId, segment: &SegmentMeta) {
         lock(&self.open).segments.remove(&key(partition, segment));
+        lock(&self.checked).remove(&key(partition, segment));
     }
 
     pub(crate) fn forget_topic(&self, topic: uuid::Uuid) {
         lock(&self.open)
             .segments
             .retain(|(partition, ..), _| partition.topic != topic);
+        lock(&self.checked).retain(|(partition, ..), _| partition.topic != topic);
     }
 
-    fn reader(&self, partition: PartitionId, segment: &SegmentMeta) -> Result<Reader, SegmentError> {
+    pub(super) fn reader(
+        &self,
+        partition: PartitionId,
+        segment: &SegmentMeta,
+    ) -> Result<Reader, SegmentError> {
         let path = log_path(partition, segment);
         let known = lock(&self.open).segments.get(&key(partition, segment)).cloned();
         let open = match known {
@@ -229,13 +274,21 @@ fn key(partition: PartitionId, segment: &SegmentMeta) -> Key {
 }
 
 /// One segment, as far as the checkpoint says it goes.
-struct Reader {
-    open: Arc<OpenSegment>,
+pub(super) struct Reader {
+    pub(super) open: Arc<OpenSegment>,
     path: String,
     len: u64,
 }
 
 impl Reader {
+    /// The position of the batch that holds an offset, or of the first behind it.
+    pub(super) fn seek_offset(&self, offset: i64) -> Result<u64, SegmentError> {
+        self.seek(
+            |index| index.floor(offset),
+            |at| at.header.last_offset().0 >= offset,
+        )
+    }
+
     /// The position of the first batch that is `wanted`, beginning where the index says; the end if there is none.
     fn seek(
         &self,
@@ -275,13 +328,10 @@ impl Reader {
     }
 
     /// At least a header, at most what the segment still has.
-    fn chunk(&self, position: u64, len: usize) -> Result<Bytes, SegmentError> {
+    pub(super) fn chunk(&self, position: u64, len: usize) -> Result<Bytes, SegmentError> {
         let left = usize::try_from(self.len - position).unwrap_or(usize::MAX);
         let len = len.max(HEADER_BYTES).min(left);
-        let failed = |source| SegmentError::Io {
-            path: self.path.clone(),
-            source,
-        };
+        let failed = |source| self.failed(source);
         if !may_have(&*self.open.file, position, len).map_err(failed)? {
             return Err(self.corrupt(position, "it is cut off"));
         }
@@ -295,7 +345,7 @@ impl Reader {
     }
 
     /// The header at the front of `chunk`; `None` if the chunk is too short for one.
-    fn header(&self, chunk: &[u8], position: u64) -> Result<Option<At>, SegmentError> {
+    pub(super) fn header(&self, chunk: &[u8], position: u64) -> Result<Option<At>, SegmentError> {
         let Some(header) = BatchHeader::read(chunk) else {
             return Ok(None);
         };
@@ -306,6 +356,13 @@ impl Reader {
             return Err(self.corrupt(position, "there is no record batch"));
         }
         Ok(Some(At { bytes, header }))
+    }
+
+    pub(super) fn failed(&self, source: io::Error) -> SegmentError {
+        SegmentError::Io {
+            path: self.path.clone(),
+            source,
+        }
     }
 
     fn corrupt(&self, position: u64, reason: impl Into<String>) -> SegmentError {

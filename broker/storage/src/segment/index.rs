@@ -77,6 +77,16 @@ impl Index {
         Some(after.checked_sub(1).map_or(0, |at| self.entries[at].position))
     }
 
+    /// The last batch the index knows that begins at or before a position, has a smaller offset than `limit` and lies
+    /// behind `after`: its position and offset.
+    pub(crate) fn last_before(&self, position: u64, limit: i64, after: u64) -> Option<(u64, i64)> {
+        let behind = self
+            .entries
+            .partition_point(|entry| entry.position <= position && entry.offset < limit);
+        let last = self.entries[..behind].last()?;
+        (last.position > after).then_some((last.position, last.offset))
+    }
+
     /// A batch was seen there. Batches that are not the next one are known already, or will be seen again.
     pub(crate) fn note(&mut self, header: &BatchHeader, bytes: usize, position: u64) {
         if position != self.covered {

@@ -1,6 +1,7 @@
 //! Sealed data: each partition's batches in files of their own, Kafka's way.
 
 mod files;
+mod find;
 mod index;
 mod scan;
 
@@ -14,7 +15,7 @@ use crate::{
     partition::PartitionId,
 };
 
-pub(crate) use files::{SegmentError, SegmentFiles};
+pub(crate) use files::{SegmentError, SegmentFiles, Span};
 pub(crate) use index::Index;
 pub(crate) use scan::SegmentScanner;
 

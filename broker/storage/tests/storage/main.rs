@@ -6,6 +6,7 @@ mod behaviour;
 mod checked;
 mod compaction;
 mod faults;
+mod in_place;
 mod kit;
 mod model;
 mod real_disk;

@@ -5,7 +5,7 @@
 //! the same bytes is a property test.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use millstream_broker_storage::AbortedTxn;
+use millstream_broker_storage::{AbortedTxn, Stored};
 use millstream_protocol::{ErrorCode, frame::SIZE_BYTES};
 
 use super::{super::frame::Frame, TopicRef};
@@ -43,7 +43,7 @@ pub(super) struct PartitionAnswer {
     pub(super) aborted: Option<Vec<AbortedTxn>>,
     /// Epoch and end offset where the reader's log left ours.
     pub(super) diverging: Option<(i32, i64)>,
-    pub(super) batches: Vec<Bytes>,
+    pub(super) batches: Vec<Stored>,
 }
 
 impl PartitionAnswer {
@@ -54,7 +54,16 @@ impl PartitionAnswer {
     }
 
     pub(super) fn records_bytes(&self) -> usize {
-        self.batches.iter().map(Bytes::len).sum()
+        self.batches.iter().map(Stored::len).sum()
+    }
+
+    /// What of it is in memory.
+    pub(super) fn bytes_in_memory(&self) -> usize {
+        let in_memory = self.batches.iter().map(|batches| match batches {
+            Stored::Memory(bytes) => bytes.len(),
+            Stored::File(_) => 0,
+        });
+        in_memory.sum()
     }
 }
 
@@ -158,14 +167,19 @@ impl Writer {
         }
     }
 
-    fn records(&mut self, batches: &[Bytes]) {
-        self.array(batches.iter().map(Bytes::len).sum());
+    fn records(&mut self, batches: &[Stored]) {
+        self.array(batches.iter().map(Stored::len).sum());
         for batch in batches {
-            if batch.len() <= COPIED_BYTES {
-                self.head.put_slice(batch);
-            } else {
-                self.frame.push(self.head.split().freeze());
-                self.frame.push(batch.clone());
+            match batch {
+                Stored::Memory(bytes) if bytes.len() <= COPIED_BYTES => self.head.put_slice(bytes),
+                Stored::Memory(bytes) => {
+                    self.frame.push(self.head.split().freeze());
+                    self.frame.push(bytes.clone());
+                }
+                Stored::File(range) => {
+                    self.frame.push(self.head.split().freeze());
+                    self.frame.push_file(range.clone());
+                }
             }
         }
     }
@@ -259,7 +273,7 @@ mod tests {
             .with_last_stable_offset(answer.last_stable)
             .with_log_start_offset(answer.log_start)
             .with_aborted_transactions(aborted)
-            .with_records(Some(answer.batches.concat().into()));
+            .with_records(Some(records(answer)));
         match answer.diverging.filter(|_| version >= FLEXIBLE_SINCE) {
             Some((epoch, end)) => {
                 data.with_diverging_epoch(EpochEndOffset::default().with_epoch(epoch).with_end_offset(end))
@@ -268,13 +282,21 @@ mod tests {
         }
     }
 
+    fn records(answer: &PartitionAnswer) -> Bytes {
+        let bytes = answer.batches.iter().flat_map(|batches| match batches {
+            Stored::Memory(bytes) => bytes.clone(),
+            Stored::File(range) => range.read().unwrap(),
+        });
+        bytes.collect()
+    }
+
     fn any_partition() -> impl Strategy<Value = PartitionAnswer> {
         let aborted = (any::<i64>(), any::<i64>()).prop_map(|(id, first)| AbortedTxn {
             producer_id: millstream_types::ProducerId(id),
             first_offset: Offset(first),
             last_offset: Offset(first),
         });
-        let batch = (0_usize..5000, any::<u8>()).prop_map(|(len, byte)| Bytes::from(vec![byte; len]));
+        let batch = (0_usize..5000, any::<u8>()).prop_map(|(len, byte)| Bytes::from(vec![byte; len]).into());
         (
             (0_u128..3, any::<i32>(), any::<bool>()),
             (any::<i64>(), any::<i64>(), any::<i64>()),
@@ -311,9 +333,8 @@ mod tests {
             let error = fails.then_some(ErrorCode::FetchSessionIdNotFound);
             let answer = FetchAnswer { throttle_time_ms, error, session_id, partitions };
             for version in 4..=18 {
-                let mut frame = answer.encode(version, correlation_id);
-                let length = frame.get_u32() as usize;
-                let written = frame.copy_to_bytes(frame.remaining());
+                let mut written = answer.encode(version, correlation_id).into_bytes().unwrap();
+                let length = written.get_u32() as usize;
                 prop_assert_eq!(length, written.len());
                 prop_assert_eq!(written, generated(&answer, version, correlation_id), "version {}", version);
             }

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use millstream_broker_storage::{Isolation, LEADER_EPOCH, Read, ReadError, Storage, Watermarks};
+use millstream_broker_storage::{Isolation, LEADER_EPOCH, Read, ReadError, Storage, Stored, Watermarks};
 use millstream_protocol::{ErrorCode, messages::FetchRequest};
 use millstream_types::{Offset, TopicName, TopicPartition};
 use tokio::time::{Instant, timeout_at};
@@ -78,7 +78,13 @@ impl Poll {
             if is_due || answer.is_final || answer.bytes >= self.min_bytes.min(max_bytes) || wanted.is_empty()
             {
                 count(node, &wanted, &answer);
-                held.shrink_to(answer.bytes);
+                held.shrink_to(
+                    answer
+                        .partitions
+                        .iter()
+                        .map(PartitionAnswer::bytes_in_memory)
+                        .sum(),
+                );
                 return Polled {
                     told: answer.partitions,
                     wanted: Arc::unwrap_or_clone(wanted),
@@ -211,7 +217,7 @@ impl Poll {
 
 /// A read of one partition; `None` if it would have to go further than it may.
 type ReadPartition =
-    fn(&Storage, &TopicPartition, Offset, usize, Isolation) -> Result<Option<Read>, ReadError>;
+    fn(&Storage, &TopicPartition, Offset, usize, Isolation) -> Result<Option<Read<Stored>>, ReadError>;
 
 fn read_from_anywhere(
     storage: &Storage,
@@ -219,8 +225,9 @@ fn read_from_anywhere(
     from: Offset,
     max_bytes: usize,
     isolation: Isolation,
-) -> Result<Option<Read>, ReadError> {
-    storage.read(partition, from, max_bytes, isolation).map(Some)
+) -> Result<Option<Read<Stored>>, ReadError> {
+    let read = storage.read_in_place(partition, from, max_bytes, isolation)?;
+    Ok(Some(read))
 }
 
 impl Wanted {

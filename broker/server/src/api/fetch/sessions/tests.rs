@@ -47,7 +47,7 @@ fn read(index: i32, high_watermark: i64, records: &'static [u8]) -> PartitionAns
         log_start: 0,
         aborted: None,
         diverging: None,
-        batches: vec![Bytes::from_static(records)],
+        batches: vec![Bytes::from_static(records).into()],
     }
 }
 
