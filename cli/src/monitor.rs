@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use millstream_broker_server::MonitorPort;
+use millstream_schema_registry_server::Registry;
 
 use crate::{host::Host, talk::Talk};
 
@@ -16,7 +17,7 @@ pub(crate) struct MetricsListen {
 pub(crate) struct Monitor(Option<MonitorPort>);
 
 impl MetricsListen {
-    /// Before the data directory is opened, so that a probe can tell a broker that recovers from one that is dead.
+    /// Before the data directory or the registry is opened, so that a probe can tell a broker that recovers from one that is dead.
     pub(crate) async fn open(&self, talk: &Talk) -> anyhow::Result<Monitor> {
         let Some(address) = &self.metrics_listen else {
             return Ok(Monitor(None));
@@ -33,6 +34,23 @@ impl Monitor {
     pub(crate) fn started(&self, host: &Host) {
         if let Some(port) = &self.0 {
             host.show_on(port);
+        }
+    }
+
+    /// Shows a registry beside the broker.
+    pub(crate) fn show(&self, registry: &Registry) {
+        if let Some(port) = &self.0 {
+            let registry = registry.clone();
+            port.show(move |page| registry.show(page));
+        }
+    }
+
+    /// A registry is all there is.
+    pub(crate) fn started_as(&self, registry: &Registry) {
+        self.show(registry);
+        if let Some(port) = &self.0 {
+            let registry = registry.clone();
+            port.started_without_broker(move || registry.obstacle());
         }
     }
 

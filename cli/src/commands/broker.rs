@@ -82,6 +82,7 @@ impl Serve {
         };
         if let Some(registry) = registry.registry() {
             host.schemas().look_into(registry.clone());
+            monitor.show(registry);
         }
         let port = match host.listen(None).await {
             Ok(port) => port,

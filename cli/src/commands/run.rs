@@ -118,6 +118,9 @@ impl Args {
                 return Err(error);
             }
         };
+        if let Some(registry) = opened.registry.registry() {
+            monitor.show(registry);
+        }
         monitor.started(&opened.host);
         let name = plan.name.clone();
         let begin = Instant::now();

@@ -12,7 +12,7 @@ use millstream_schema_registry_core::{
     DEFAULT_CONTEXT, QualifiedSubject,
     model::{AVRO, Guid},
 };
-use millstream_schema_registry_server::{Creation, DEFAULT_TOPIC, Registry};
+use millstream_schema_registry_server::{Creation, DEFAULT_TOPIC, Lookup, Registry};
 use millstream_types::{Clock, SchemaId, TopicName, TopicPartition};
 use tokio::{runtime::Handle, task::JoinHandle};
 
@@ -127,7 +127,7 @@ impl SchemaSource for LogSchemas {
         let Some(registry) = self.0.registry.get() else {
             return Ok(None);
         };
-        let resolved = registry.read(|state| {
+        let found = registry.read(|state| {
             let entry = state.schema(DEFAULT_CONTEXT, id.0)?;
             let schema_type = entry.body.schema_type.as_deref().unwrap_or(AVRO);
             if schema_type != AVRO {
@@ -136,7 +136,8 @@ impl SchemaSource for LogSchemas {
             let resolved = state.resolve(&entry.any_use().subject, entry.body.clone());
             Some(resolved.map_err(|refusal| refusal.to_string()))
         });
-        match resolved {
+        registry.looked_up(Lookup::Id, found.is_some());
+        match found {
             None => Ok(None),
             Some(resolved) => {
                 let schema = resolved?.parse(Strictness::Stored);
@@ -148,9 +149,9 @@ impl SchemaSource for LogSchemas {
     fn id_of(&self, guid: [u8; 16]) -> Option<SchemaId> {
         let guid = Guid::from_bytes(guid);
         let registry = self.0.registry.get()?;
-        registry
-            .read(|state| state.id_of(DEFAULT_CONTEXT, &guid))
-            .map(SchemaId)
+        let found = registry.read(|state| state.id_of(DEFAULT_CONTEXT, &guid));
+        registry.looked_up(Lookup::Guid, found.is_some());
+        found.map(SchemaId)
     }
 
     fn is_registered(&self, subject: &str, id: SchemaId) -> bool {

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use bytes::Bytes;
 use millstream_schema_registry_avro::wire::{self, SchemaRef};
 use millstream_types::{Offset, Record, SchemaId, Timestamp, TopicPartition};
 use serde::Serialize;
@@ -35,11 +36,10 @@ impl Part {
         let Some(payload) = payload else {
             return Named::Absent;
         };
-        let named = match record.header(header) {
-            Some(header) => wire::read_header(header),
-            None => wire::split(payload).map(|(id, _)| SchemaRef::Id(id)),
-        };
-        named.map_or(Named::Nothing, Named::Schema)
+        match wire::named(record.header(header).map(Bytes::as_ref), payload) {
+            Ok((schema, _)) => Named::Schema(schema),
+            Err(_) => Named::Nothing,
+        }
     }
 }
 
@@ -159,7 +159,6 @@ impl Census {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use millstream_types::{Header, TopicName};
 
     use super::*;

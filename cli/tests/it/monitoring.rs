@@ -77,6 +77,52 @@ async fn a_served_broker_is_alive_ready_and_measured() {
 }
 
 #[tokio::test]
+async fn a_registry_is_measured_beside_its_broker_and_alone() {
+    let place = Workplace::new();
+    let mut server = place.start(
+        "broker serve --data-dir state --listen 127.0.0.1:0 --registry-listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0",
+    );
+    let metrics = metrics_address(&mut server).await;
+    let kafka = place.listening("state").await;
+    place.registry("state").await;
+    let (_, page) = get(&metrics, "/metrics").await;
+    for line in ["millstream_registry_subjects 0", "millstream_storage_writable 1"] {
+        assert!(page.contains(line), "'{line}' is missing in {page}");
+    }
+    let mut alone = place.start(&format!(
+        "registry serve --bootstrap {kafka} --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0"
+    ));
+    let metrics = metrics_address(&mut alone).await;
+    let ready = async {
+        while get(&metrics, "/readyz").await.0 != "HTTP/1.1 200 OK" {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(DEADLINE, ready).await.unwrap();
+    let (_, page) = get(&metrics, "/metrics").await;
+    for name in ["millstream_registry_position", "process_open_fds"] {
+        assert!(page.contains(name), "'{name}' is missing in {page}");
+    }
+    assert!(!page.contains("millstream_storage_writable"), "{page}");
+    place.signal(&mut server, "TERM").await;
+    assert_eq!(finish(server).await.code, Some(0));
+    // The log is gone, which is no reason to end, but one to ask another registry.
+    let not_ready = async {
+        loop {
+            let (status, body) = get(&metrics, "/readyz").await;
+            if status.starts_with("HTTP/1.1 503") {
+                return body;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let body = timeout(DEADLINE, not_ready).await.unwrap();
+    assert!(body.contains("the topic of schemas cannot be read"), "{body}");
+    place.signal(&mut alone, "TERM").await;
+    assert_eq!(finish(alone).await.code, Some(0));
+}
+
+#[tokio::test]
 async fn a_port_that_is_taken_is_named_with_its_option() {
     let place = Workplace::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

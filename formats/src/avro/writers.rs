@@ -49,10 +49,7 @@ impl<'a> Framed<'a> {
     /// The schema and the datum.
     #[inline]
     pub(super) fn split(self) -> Result<(SchemaRef, &'a [u8]), WireError> {
-        match self.header {
-            None => wire::split(self.bytes).map(|(id, datum)| (SchemaRef::Id(id), datum)),
-            Some(header) => Ok((wire::read_header(header)?, self.bytes)),
-        }
+        wire::named(self.header, self.bytes)
     }
 }
 

@@ -8,6 +8,8 @@
 //!
 //! The header is `__key_schema_id` for the key, `__value_schema_id` for the value.
 
+use std::fmt;
+
 use millstream_types::SchemaId;
 
 /// The header that names the schema of a record's key.
@@ -26,6 +28,15 @@ const MAGIC_GUID: u8 = 1;
 pub enum SchemaRef {
     Id(SchemaId),
     Guid([u8; 16]),
+}
+
+impl fmt::Display for SchemaRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Guid(guid) => write!(f, "{:032x}", u128::from_be_bytes(*guid)),
+        }
+    }
 }
 
 /// Why bytes do not name a schema.
@@ -53,6 +64,15 @@ pub fn split(payload: &[u8]) -> Result<(SchemaId, &[u8]), WireError> {
                 length: payload.len(),
             }),
         },
+    }
+}
+
+/// What a record names as the schema of its key or value, and the data. `header` is the value of [`KEY_HEADER`] or
+/// [`VALUE_HEADER`]: where there is one, the payload is the data alone.
+pub fn named<'a>(header: Option<&[u8]>, payload: &'a [u8]) -> Result<(SchemaRef, &'a [u8]), WireError> {
+    match header {
+        Some(header) => Ok((read_header(header)?, payload)),
+        None => split(payload).map(|(id, data)| (SchemaRef::Id(id), data)),
     }
 }
 
@@ -101,6 +121,17 @@ mod tests {
         payload.extend_from_slice(b"data");
         assert_eq!(split(&payload), Ok((SchemaId(0x0102_0304), b"data".as_slice())));
         assert_eq!(split(&payload[..5]), Ok((SchemaId(0x0102_0304), b"".as_slice())));
+    }
+
+    #[test]
+    fn where_there_is_a_header_the_payload_is_the_data_alone() {
+        let payload = [0, 0, 0, 0, 7, 1];
+        let named = |header: Option<&[u8]>| named(header, &payload);
+        assert_eq!(named(None), Ok((SchemaRef::Id(SchemaId(7)), &payload[5..])));
+        let guid = SchemaRef::Guid([3; 16]);
+        assert_eq!(named(Some(&header(guid))), Ok((guid, &payload[..])));
+        assert_eq!(guid.to_string(), "03".repeat(16));
+        assert_eq!(named(Some(&[1])), Err(WireError::Header { length: 1 }));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use millstream_schema_registry_core::{
 };
 use millstream_types::{SchemaId, Subject};
 
-use crate::{Failure, Registry};
+use crate::{Failure, Lookup, Registry};
 
 /// The Avro schemas of a registry in this process, as pipelines and commands ask for them.
 ///
@@ -112,19 +112,24 @@ impl AvroSchemas {
     /// The schema of an id, as a record on the wire names it.
     pub async fn by_id(&self, id: SchemaId) -> Result<Arc<SchemaText>, RegistryError> {
         let found = self.find(|_| Some(id.0)).await?;
+        self.0.looked_up(Lookup::Id, found.is_some());
         found.ok_or(RegistryError::UnknownId { id })
     }
 
     /// The schema of a GUID, as a header of a record names it; `None` if there is none.
     pub async fn by_guid(&self, guid: [u8; 16]) -> Result<Option<Arc<SchemaText>>, RegistryError> {
         let guid = Guid::from_bytes(guid);
-        self.find(|state| state.id_of(DEFAULT_CONTEXT, &guid)).await
+        let found = self.find(|state| state.id_of(DEFAULT_CONTEXT, &guid)).await?;
+        self.0.looked_up(Lookup::Guid, found.is_some());
+        Ok(found)
     }
 
     /// The newest version of a subject; `None` if it has none.
     pub fn latest(&self, subject: &Subject) -> Result<Option<RegisteredSchema>, RegistryError> {
         let subject = QualifiedSubject::new(subject.as_str());
-        let Some(version) = self.0.read(|state| state.latest(&subject).cloned()) else {
+        let latest = self.0.read(|state| state.latest(&subject).cloned());
+        self.0.looked_up(Lookup::Subject, latest.is_some());
+        let Some(version) = latest else {
             return Ok(None);
         };
         Ok(Some(RegisteredSchema {
@@ -144,6 +149,7 @@ impl AvroSchemas {
         let found = self
             .0
             .read(|state| state.look_up(&subject, &schema.request(), false, false));
+        self.0.looked_up(Lookup::Schema, found.is_ok());
         match found {
             Ok(found) => Ok(Some(RegisteredSchema {
                 id: SchemaId(found.version.id),

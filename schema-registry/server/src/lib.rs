@@ -5,10 +5,12 @@
 
 mod handle;
 mod http;
+mod metrics;
 mod registry;
 mod store;
 
 pub use handle::{AvroSchemas, RegisteredSchema, RegistryError, SchemaText};
 pub use http::{RegistryPort, router, serve};
+pub use metrics::Lookup;
 pub use registry::Registry;
 pub use store::{Creation, DEFAULT_TOPIC, Failure, OpenError, RegistrySettings};

@@ -11,6 +11,7 @@ use millstream_types::Offset;
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::Metrics;
 use crate::store::{Failure, OpenError, Owner, Pending, RegistrySettings, SchemasTopic, Store, Wish};
 
 /// Requests that may wait for their turn to write. Further ones wait before they are even queued.
@@ -29,6 +30,7 @@ struct Shared {
     state: Arc<RwLock<State>>,
     position: Arc<AtomicI64>,
     schemas: Arc<Schemas>,
+    metrics: Arc<Metrics>,
     inbox: mpsc::Sender<Box<dyn Wish>>,
     stop: CancellationToken,
     owner: tokio::sync::Mutex<Option<JoinHandle<()>>>,
@@ -40,7 +42,8 @@ impl Registry {
         let state = Arc::new(RwLock::new(State::default()));
         let topic = SchemasTopic::new(Store { log, settings });
         let position = Arc::new(AtomicI64::new(0));
-        let owner = Owner::open(topic, state.clone(), position.clone()).await?;
+        let metrics = Arc::new(Metrics::default());
+        let owner = Owner::open(topic, state.clone(), position.clone(), metrics.clone()).await?;
         let (inbox, wishes) = mpsc::channel(INBOX);
         let stop = CancellationToken::new();
         let owner = tokio::spawn(owner.run(wishes, stop.clone()));
@@ -48,6 +51,7 @@ impl Registry {
             state,
             position,
             schemas: Arc::default(),
+            metrics,
             inbox,
             stop,
             owner: tokio::sync::Mutex::new(Some(owner)),
@@ -60,6 +64,10 @@ impl Registry {
     /// Everything in the topic before this offset is in the state, or in a newer one.
     pub fn position(&self) -> Offset {
         Offset(self.shared.position.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
     }
 
     /// Looks at the state. Whoever looks long makes writers wait.

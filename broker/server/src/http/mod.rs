@@ -11,15 +11,16 @@
 mod exchange;
 
 use std::{
-    io,
+    fmt, io,
     net::SocketAddr,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
+use prometheus_client::registry::Registry;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -28,7 +29,10 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info, warn};
 
-use crate::{Broker, ListenError, metrics};
+use crate::{
+    Broker, ListenError,
+    metrics::{self, Part},
+};
 use exchange::{Answer, Status};
 
 /// Scrapers and probes are few; more wait until one is done.
@@ -39,6 +43,8 @@ const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 /// For answers that are under way when the port is closed.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+/// Until the port is told what it speaks of.
+const STARTING: &str = "the data directory is being recovered";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// An open port. It is not ready until it is told which broker it speaks of.
@@ -50,10 +56,26 @@ pub struct MonitorPort {
     tasks: TaskTracker,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Health {
-    broker: OnceLock<Arc<Broker>>,
+    served: OnceLock<Served>,
+    parts: Mutex<Vec<Part>>,
     stopping: AtomicBool,
+}
+
+/// What the port speaks of.
+enum Served {
+    Broker(Arc<Broker>),
+    /// Something without a broker, which says why no client should come.
+    Other(Box<dyn Fn() -> Option<String> + Send + Sync>),
+}
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Health")
+            .field("stopping", &self.stopping)
+            .finish_non_exhaustive()
+    }
 }
 
 impl MonitorPort {
@@ -87,7 +109,17 @@ impl MonitorPort {
     /// The broker is open: from now on it is ready, as long as it can write.
     pub fn started(&self, broker: Arc<Broker>) {
         // There is no second broker: the first one keeps its directory.
-        let _ = self.health.broker.set(broker);
+        let _ = self.health.served.set(Served::Broker(broker));
+    }
+
+    /// Something that is no broker is open: from now on it is ready, unless it says why not.
+    pub fn started_without_broker(&self, obstacle: impl Fn() -> Option<String> + Send + Sync + 'static) {
+        let _ = self.health.served.set(Served::Other(Box::new(obstacle)));
+    }
+
+    /// A scrape shows this, too, from now on.
+    pub fn show(&self, part: impl Fn(&mut Registry) + Send + Sync + 'static) {
+        self.health.parts().push(Arc::new(part));
     }
 
     /// No client should come any more: not ready from now on.
@@ -154,11 +186,14 @@ impl Health {
     }
 
     async fn metrics(&self) -> Answer {
-        let Some(broker) = self.broker.get().cloned() else {
-            return Answer::text(Status::Unavailable, "the data directory is being recovered\n");
+        let broker = match self.served.get() {
+            None => return Answer::text(Status::Unavailable, format!("{STARTING}\n")),
+            Some(Served::Broker(broker)) => Some(broker.clone()),
+            Some(Served::Other(_)) => None,
         };
+        let parts = self.parts().clone();
         // The lag of groups is read from the log, which may lie on the disk.
-        match tokio::task::spawn_blocking(move || metrics::scrape(&broker)).await {
+        match tokio::task::spawn_blocking(move || metrics::scrape_all(broker.as_ref(), &parts)).await {
             Ok(page) => Answer::new(Status::Ok, OPEN_METRICS, page),
             Err(error) => {
                 warn!(%error, "a scrape failed");
@@ -169,12 +204,19 @@ impl Health {
 
     /// Why no client should come.
     fn obstacle(&self) -> Option<String> {
-        let Some(broker) = self.broker.get() else {
-            return Some("the data directory is being recovered".to_owned());
+        let Some(served) = self.served.get() else {
+            return Some(STARTING.to_owned());
         };
         if self.stopping.load(Ordering::Relaxed) {
             return Some("stopping".to_owned());
         }
-        broker.storage().refusal().map(|error| error.to_string())
+        match served {
+            Served::Broker(broker) => broker.storage().refusal().map(|error| error.to_string()),
+            Served::Other(obstacle) => obstacle(),
+        }
+    }
+
+    fn parts(&self) -> MutexGuard<'_, Vec<Part>> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

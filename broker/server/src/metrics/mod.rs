@@ -25,6 +25,7 @@ use prometheus_client::{
 };
 
 pub use scrape::scrape;
+pub(crate) use scrape::{Part, scrape_all};
 use traffic::Traffic;
 
 /// The names of all metrics. Counters get `_total` behind them.

@@ -19,9 +19,21 @@ const CONSUMER: &str = "consumer";
 
 /// Everything at this moment. Reads the log for the lag of groups: not for a thread that must not wait.
 pub fn scrape(broker: &Arc<Broker>) -> String {
+    scrape_all(Some(broker), &[])
+}
+
+/// What something beside a broker shows, too.
+pub(crate) type Part = Arc<dyn Fn(&mut Registry) + Send + Sync>;
+
+/// The same, without a broker or with more.
+pub(crate) fn scrape_all(broker: Option<&Arc<Broker>>, parts: &[Part]) -> String {
     let mut registry = Registry::default();
-    broker.metrics().register(&mut registry);
-    registry.register_collector(Box::new(State(broker.clone())));
+    if let Some(broker) = broker {
+        broker.metrics().register(&mut registry);
+        registry.register_collector(Box::new(State(broker.clone())));
+    }
+    registry.register_collector(Box::new(ThisProcess));
+    parts.iter().for_each(|part| part(&mut registry));
     let mut out = String::new();
     text::encode(&mut out, &registry).expect("writing to a string does not fail");
     out
@@ -42,8 +54,16 @@ impl Collector for State {
         self.node(&mut page)?;
         storage::encode(&self.0.storage().stats(), &mut page)?;
         self.topics(&mut page)?;
-        self.groups(&mut page)?;
-        process(&mut page)
+        self.groups(&mut page)
+    }
+}
+
+#[derive(Debug)]
+struct ThisProcess;
+
+impl Collector for ThisProcess {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        process(&mut Page(encoder))
     }
 }
 

@@ -186,19 +186,13 @@ impl Walk<'_> {
 
     fn part(&mut self, part: Part, check: SchemaCheck, bytes: &[u8], record: &Record) -> Result<(), String> {
         let wrong = |reason: &dyn fmt::Display| format!("its {}: {reason}", part.name());
-        let (id, data) = match record.header(part.header()) {
-            Some(header) => match wire::read_header(header).map_err(|error| wrong(&error))? {
-                SchemaRef::Id(id) => (id, bytes),
-                SchemaRef::Guid(guid) => {
-                    let id = self.records.source.id_of(guid);
-                    (
-                        id.ok_or_else(|| wrong(&"no schema has the GUID in its header"))?,
-                        bytes,
-                    )
-                }
-            },
-            None => wire::split(bytes).map_err(|error| wrong(&error))?,
+        let header = record.header(part.header()).map(Bytes::as_ref);
+        let (named, data) = wire::named(header, bytes).map_err(|error| wrong(&error))?;
+        let id = match named {
+            SchemaRef::Id(id) => Some(id),
+            SchemaRef::Guid(guid) => self.records.source.id_of(guid),
         };
+        let id = id.ok_or_else(|| wrong(&"no schema has the GUID in its header"))?;
         let found = self.look_up(part, check, id);
         let compiled = found.map_err(|reason| wrong(&reason))?;
         if check.depth == CheckDepth::Body {

@@ -7,6 +7,7 @@ use millstream_types::TopicName;
 use crate::{
     Context,
     exit::Exit,
+    monitor::MetricsListen,
     remote::{Client, RemoteLog},
     schemas::port::{DEFAULT_ADDRESS, settings},
     stop,
@@ -32,11 +33,14 @@ pub(crate) struct Args {
     /// The topic of the schemas; made if it is not there
     #[arg(long, value_name = "TOPIC", default_value = DEFAULT_TOPIC)]
     topic: TopicName,
+    #[command(flatten)]
+    metrics: MetricsListen,
 }
 
 impl Args {
     pub(crate) async fn execute(self, context: &mut Context) -> anyhow::Result<Exit> {
         let stop = stop::on_signal(&context.talk)?;
+        let monitor = self.metrics.open(&context.talk).await?;
         let client = Client::connect(&self.bootstrap)
             .await
             .with_context(|| format!("no broker answers at {}: is one running there?", self.bootstrap))?;
@@ -53,13 +57,16 @@ impl Args {
                 return Err(error).with_context(|| format!("cannot listen on '{}'", self.listen));
             }
         };
+        monitor.started_as(&registry);
         context.talk.say(format_args!(
             "schema registry at http://{}; Ctrl-C stops",
             port.local_addr()
         ));
         stop.cancelled().await;
+        monitor.stopping();
         port.close().await;
         registry.close().await;
+        monitor.close().await;
         Ok(Exit::Ok)
     }
 }

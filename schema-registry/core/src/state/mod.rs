@@ -96,6 +96,11 @@ impl State {
         self.subjects.len()
     }
 
+    /// Versions of all subjects, those too that are deleted but not for good. Looks at every subject.
+    pub fn version_count(&self) -> usize {
+        self.subjects.values().map(Vec::len).sum()
+    }
+
     /// Schemas with an id, in all contexts.
     pub fn schema_count(&self) -> usize {
         self.ids.values().map(Ids::len).sum()

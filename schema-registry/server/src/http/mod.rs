@@ -40,12 +40,15 @@ async fn handle(Held(registry): Held<Registry>, request: Request) -> Response {
     let began = Instant::now();
     let (parts, body) = request.into_parts();
     let is_head = parts.method == Method::HEAD;
+    let mut label = None;
     let answer = match media::wanted(&parts.headers) {
-        Some(media) => respond(&registry, &parts, body).await.in_media(media),
+        Some(media) => respond(&registry, &parts, body, &mut label).await.in_media(media),
         None => Answer::not_acceptable(),
     };
-    let status = answer.status();
-    let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let (status, took) = (answer.status(), began.elapsed());
+    let (method, path) = label.unwrap_or(route::UNREADABLE);
+    registry.metrics().answered(method, path, status, took);
+    let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let (method, path) = (&parts.method, parts.uri.path());
     // Reads of serializers are thousands a second; what changes something, or fails, is told.
     let is_quiet = status < 400 && (method == Method::GET || is_head);
@@ -57,13 +60,22 @@ async fn handle(Held(registry): Held<Registry>, request: Request) -> Response {
     answer.into_response(is_head)
 }
 
-async fn respond(registry: &Registry, parts: &axum::http::request::Parts, body: axum::body::Body) -> Answer {
+/// `label`: which call it is, as soon as that is known.
+async fn respond(
+    registry: &Registry,
+    parts: &axum::http::request::Parts,
+    body: axum::body::Body,
+    label: &mut Option<route::Label>,
+) -> Answer {
     let body = match body::read(parts, body).await {
         Ok(body) => body,
         Err(answer) => return answer,
     };
     match Call::of(registry, parts, &body) {
-        Ok(call) => route::route(registry, &call).await.unwrap_or_else(Answer::from),
+        Ok(call) => {
+            *label = Some(route::label(&call));
+            route::route(registry, &call).await.unwrap_or_else(Answer::from)
+        }
         Err(error) => Answer::from(error),
     }
 }

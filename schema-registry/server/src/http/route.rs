@@ -72,7 +72,7 @@ pub(super) async fn route(registry: &Registry, call: &Call<'_>) -> Result<Answer
         ("GET", ["v1", "metadata", "version"]) => Ok(server::version()),
         ("GET", ["v1", "metadata", "deployment"]) => Ok(server::deployment()),
 
-        (_, path) if !get && is_known(path) => {
+        (_, path) if !get && template(path).is_some() => {
             let message = "HTTP 405 Method Not Allowed";
             Err(Error::plain(StatusCode::METHOD_NOT_ALLOWED, message))
         }
@@ -87,21 +87,59 @@ fn scope(of: &str) -> Option<QualifiedSubject> {
     (!is_all).then_some(subject)
 }
 
-/// Whether some method does something there.
-fn is_known(path: &[&str]) -> bool {
-    matches!(
-        path,
-        [] | ["schemas" | "subjects" | "config" | "mode" | "contexts"]
-            | ["schemas", "types"]
-            | ["schemas", "ids" | "guids", _]
-            | ["schemas", "ids", _, "schema" | "subjects" | "versions"]
-            | ["schemas", "guids", _, "ids"]
-            | ["subjects" | "config" | "mode" | "contexts", _]
-            | ["subjects", _, "metadata" | "versions"]
-            | ["subjects", _, "versions", _]
-            | ["subjects", _, "versions", _, "schema" | "referencedby"]
-            | ["compatibility", "subjects", _, "versions"]
-            | ["compatibility", "subjects", _, "versions", _]
-            | ["v1", "metadata", "id" | "version" | "deployment"]
-    )
+/// A call for those who count: the method and the path, of which there are as many as there are calls.
+pub(super) type Label = (&'static str, &'static str);
+
+/// Of a request that is not understood.
+pub(super) const UNREADABLE: Label = (OTHER, OTHER);
+const OTHER: &str = "other";
+
+pub(super) fn label(call: &Call<'_>) -> Label {
+    let path: Vec<_> = call.path.iter().map(String::as_str).collect();
+    let method = match call.method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        _ => OTHER,
+    };
+    (method, template(&path).unwrap_or(OTHER))
+}
+
+/// Paths at which some method does something.
+fn template(path: &[&str]) -> Option<&'static str> {
+    Some(match path {
+        [] => "/",
+        ["schemas"] => "/schemas",
+        ["schemas", "types"] => "/schemas/types",
+        ["schemas", "ids", _] => "/schemas/ids/{id}",
+        ["schemas", "ids", _, "schema"] => "/schemas/ids/{id}/schema",
+        ["schemas", "ids", _, "subjects"] => "/schemas/ids/{id}/subjects",
+        ["schemas", "ids", _, "versions"] => "/schemas/ids/{id}/versions",
+        ["schemas", "guids", _] => "/schemas/guids/{guid}",
+        ["schemas", "guids", _, "ids"] => "/schemas/guids/{guid}/ids",
+        ["subjects"] => "/subjects",
+        ["subjects", _] => "/subjects/{subject}",
+        ["subjects", _, "metadata"] => "/subjects/{subject}/metadata",
+        ["subjects", _, "versions"] => "/subjects/{subject}/versions",
+        ["subjects", _, "versions", _] => "/subjects/{subject}/versions/{version}",
+        ["subjects", _, "versions", _, "schema"] => "/subjects/{subject}/versions/{version}/schema",
+        ["subjects", _, "versions", _, "referencedby"] => {
+            "/subjects/{subject}/versions/{version}/referencedby"
+        }
+        ["compatibility", "subjects", _, "versions"] => "/compatibility/subjects/{subject}/versions",
+        ["compatibility", "subjects", _, "versions", _] => {
+            "/compatibility/subjects/{subject}/versions/{version}"
+        }
+        ["config"] => "/config",
+        ["config", _] => "/config/{subject}",
+        ["mode"] => "/mode",
+        ["mode", _] => "/mode/{subject}",
+        ["contexts"] => "/contexts",
+        ["contexts", _] => "/contexts/{context}",
+        ["v1", "metadata", "id"] => "/v1/metadata/id",
+        ["v1", "metadata", "version"] => "/v1/metadata/version",
+        ["v1", "metadata", "deployment"] => "/v1/metadata/deployment",
+        _ => return None,
+    })
 }

@@ -17,7 +17,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::router;
-use crate::Registry;
+use crate::{Registry, metrics::OpenConnection};
 
 /// Further clients wait until one leaves.
 const MAX_CONNECTIONS: usize = 1024;
@@ -40,7 +40,7 @@ pub async fn serve(registry: Registry, address: &str) -> io::Result<RegistryPort
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
     let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
-    let accepting = accept(listener, router(registry), shutdown.clone(), tasks.clone());
+    let accepting = accept(listener, registry, shutdown.clone(), tasks.clone());
     tasks.spawn(accepting);
     tracing::info!(%address, "serving schemas");
     Ok(RegistryPort {
@@ -64,7 +64,8 @@ impl RegistryPort {
     }
 }
 
-async fn accept(listener: TcpListener, router: Router, shutdown: CancellationToken, tasks: TaskTracker) {
+async fn accept(listener: TcpListener, registry: Registry, shutdown: CancellationToken, tasks: TaskTracker) {
+    let router = router(registry.clone());
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let next = async {
@@ -81,7 +82,8 @@ async fn accept(listener: TcpListener, router: Router, shutdown: CancellationTok
         };
         match accepted {
             Ok((stream, _)) => {
-                tasks.spawn(converse(stream, slot, router.clone(), shutdown.clone()));
+                let place = (slot, registry.metrics().connection_opened());
+                tasks.spawn(converse(stream, place, router.clone(), shutdown.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -93,7 +95,7 @@ async fn accept(listener: TcpListener, router: Router, shutdown: CancellationTok
 
 async fn converse(
     stream: TcpStream,
-    _slot: OwnedSemaphorePermit,
+    _place: (OwnedSemaphorePermit, OpenConnection),
     router: Router,
     shutdown: CancellationToken,
 ) {

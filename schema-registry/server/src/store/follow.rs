@@ -7,6 +7,7 @@ use millstream_types::Offset;
 use tokio::{sync::mpsc, time::sleep};
 
 use super::SchemasTopic;
+use crate::metrics::Metrics;
 
 /// How long one look takes when nothing comes.
 const LOOK: Duration = Duration::from_millis(500);
@@ -21,13 +22,21 @@ pub(crate) enum Seen {
 }
 
 /// Goes on until nobody listens.
-pub(crate) async fn follow(topic: Arc<SchemasTopic>, mut from: Option<Offset>, out: mpsc::Sender<Seen>) {
+pub(crate) async fn follow(
+    topic: Arc<SchemasTopic>,
+    mut from: Option<Offset>,
+    metrics: Arc<Metrics>,
+    out: mpsc::Sender<Seen>,
+) {
     while !out.is_closed() {
         let Some(offset) = from else {
             match topic.exists().await {
                 Ok(true) => from = topic.start().await.ok(),
                 Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "cannot look for the topic of schemas"),
+                Err(error) => {
+                    metrics.read_failed();
+                    tracing::warn!(%error, "cannot look for the topic of schemas");
+                }
             }
             if from.is_none() {
                 sleep(PAUSE).await;
@@ -36,6 +45,7 @@ pub(crate) async fn follow(topic: Arc<SchemasTopic>, mut from: Option<Offset>, o
         };
         match topic.read(offset, LOOK).await {
             Ok(fetched) => {
+                metrics.read();
                 from = Some(fetched.next_offset);
                 if !fetched.records.is_empty() && out.send(Seen::Records(fetched)).await.is_err() {
                     return;
@@ -49,6 +59,7 @@ pub(crate) async fn follow(topic: Arc<SchemasTopic>, mut from: Option<Offset>, o
                 sleep(PAUSE).await;
             }
             Err(error) => {
+                metrics.read_failed();
                 tracing::warn!(%error, "cannot read the topic of schemas");
                 sleep(PAUSE).await;
             }

@@ -24,6 +24,7 @@ use super::{
     Creation, Failure, OpenError, SchemasTopic, Wish,
     follow::{Seen, follow},
 };
+use crate::metrics::Metrics;
 
 /// What waits behind the owner when another registry writes.
 const FOLLOWED: usize = 2;
@@ -39,6 +40,7 @@ pub(crate) struct Owner {
     position: Option<Offset>,
     /// The same, for others to see.
     shown: Arc<AtomicI64>,
+    metrics: Arc<Metrics>,
     /// Writes of ours whose fate is not known, because the log did not answer.
     in_doubt: Vec<u64>,
 }
@@ -56,12 +58,14 @@ impl Owner {
         topic: SchemasTopic,
         state: Arc<RwLock<State>>,
         shown: Arc<AtomicI64>,
+        metrics: Arc<Metrics>,
     ) -> Result<Self, OpenError> {
         let mut owner = Self {
             topic: Arc::new(topic),
             state,
             position: None,
             shown,
+            metrics,
             in_doubt: Vec::new(),
         };
         let exists = owner.topic.exists().await?;
@@ -96,6 +100,7 @@ impl Owner {
             }
             position = fetched.next_offset;
         }
+        self.metrics.replayed(began.elapsed());
         let (subjects, schemas) = (state.subject_count(), state.schema_count());
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
         self.is_at(Some(position));
@@ -113,7 +118,12 @@ impl Owner {
     /// Serves wishes until the token is cancelled or nobody can wish any more.
     pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Box<dyn Wish>>, stop: CancellationToken) {
         let (out, mut seen) = mpsc::channel(FOLLOWED);
-        let follower = tokio::spawn(follow(self.topic.clone(), self.position, out));
+        let follower = tokio::spawn(follow(
+            self.topic.clone(),
+            self.position,
+            self.metrics.clone(),
+            out,
+        ));
         self.repair().await;
         loop {
             tokio::select! {
@@ -175,7 +185,10 @@ impl Owner {
             }
             match self.write(&puts).await? {
                 Some(Fate::True) => return Ok(()),
-                Some(Fate::Lost) => tracing::info!("another registry wrote at the same time: deciding again"),
+                Some(Fate::Lost) => {
+                    self.metrics.lost();
+                    tracing::info!("another registry wrote at the same time: deciding again");
+                }
                 None => sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await,
             }
         }
@@ -236,6 +249,7 @@ impl Owner {
             }
             Err(error) => return Err(error.into()),
         };
+        self.metrics.wrote();
         self.in_doubt.push(origin.write);
         if self.position == Some(base) {
             return Ok(self.apply_own(base, records));

@@ -8,6 +8,7 @@ mod contexts;
 mod deletion;
 mod handle;
 mod media;
+mod metrics;
 mod registration;
 mod schemas;
 mod settings;
