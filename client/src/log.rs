@@ -96,6 +96,8 @@ pub struct Assignment {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topic {
     pub name: TopicName,
+    /// Another one for every topic that ever had this name; `None`: the log does not tell them apart.
+    pub id: Option<u128>,
     pub partitions: i32,
     /// Kafka's own keys, only those that were set.
     pub config: BTreeMap<String, String>,

@@ -173,6 +173,7 @@ impl Log for EmbeddedLog {
 fn topic(topic: &millstream_broker_storage::Topic) -> Topic {
     Topic {
         name: topic.name.clone(),
+        id: Some(topic.id.as_u128()),
         partitions: topic.partitions,
         config: topic.config.as_set().clone(),
     }

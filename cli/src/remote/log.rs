@@ -361,6 +361,8 @@ fn topic(entry: &MetadataResponseTopic) -> Result<Topic, LogError> {
     check(entry.error_code, Asked::of(&TopicPartition::new(name.clone(), 0)))?;
     Ok(Topic {
         name,
+        // Brokers that are older than the id answer none.
+        id: Some(entry.topic_id.as_u128()).filter(|id| *id != 0),
         partitions: i32::try_from(entry.partitions.len()).unwrap_or(i32::MAX),
         config: BTreeMap::new(),
     })

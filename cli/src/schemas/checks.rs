@@ -123,6 +123,10 @@ impl SchemaSource for LogSchemas {
         }
     }
 
+    fn generation(&self) -> u64 {
+        self.0.registry.get().map_or(0, Registry::generation)
+    }
+
     fn schema(&self, id: SchemaId) -> Result<Option<Schema>, String> {
         let Some(registry) = self.0.registry.get() else {
             return Ok(None);

@@ -116,11 +116,18 @@ pub async fn names_what_does_not_exist(harness: &mut impl Harness) {
 pub async fn a_recreated_topic_starts_empty(harness: &mut impl Harness) {
     let log = harness.log();
     let first = partition(&topic(&*log, "phoenix", 1).await, 0);
+    let id = async || {
+        let topic = log.topic(&name("phoenix")).await.expect("topics can be read");
+        topic.expect("it exists").id
+    };
+    let old = id().await;
+    assert_eq!(id().await, old);
     append(&*log, &first, &["old", "older"]).await;
     log.delete_topic(&name("phoenix"))
         .await
         .expect("a topic can be deleted");
     topic(&*log, "phoenix", 1).await;
+    assert!(old.is_none() || id().await != old, "it is another topic");
     assert_eq!(read_all(&*log, &first, Isolation::ReadUncommitted).await, vec![]);
     assert_eq!(append(&*log, &first, &["new"]).await.0, 0);
 }

@@ -18,10 +18,13 @@ pub(super) struct State {
     members: BTreeMap<GroupId, Group>,
     producers: BTreeMap<TransactionalId, ProducerState>,
     last_transaction: u64,
+    /// Topics that were ever created.
+    created: u128,
 }
 
 #[derive(Debug)]
 struct TopicState {
+    id: u128,
     partitions: Vec<Partition>,
     config: BTreeMap<String, String>,
 }
@@ -47,6 +50,7 @@ impl State {
         let topic = self.topics.get(name)?;
         Some(Topic {
             name: name.clone(),
+            id: Some(topic.id),
             partitions: i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX),
             config: topic.config.clone(),
         })
@@ -70,7 +74,16 @@ impl State {
         }
         config::validate(&config)?;
         let partitions = std::iter::repeat_with(Partition::default).take(count).collect();
-        self.topics.insert(name, TopicState { partitions, config });
+        self.created += 1;
+        let id = self.created;
+        self.topics.insert(
+            name,
+            TopicState {
+                id,
+                partitions,
+                config,
+            },
+        );
         Ok(())
     }
 

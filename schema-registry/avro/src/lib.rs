@@ -13,6 +13,7 @@ mod names;
 mod normalize;
 mod parse;
 mod shape;
+mod tags;
 pub mod testing;
 mod text;
 pub mod wire;
@@ -23,3 +24,4 @@ pub use model::{
     Strictness,
 };
 pub use parse::MAX_TEXT_BYTES;
+pub use tags::{Entity, EntityKind, Tagged};

@@ -142,6 +142,10 @@ impl Metrics {
         self.is_cut_off.store(true, Ordering::Relaxed);
     }
 
+    pub(crate) fn replays(&self) -> u64 {
+        self.replays.get()
+    }
+
     /// The topic was read from its beginning.
     pub(crate) fn replayed(&self, took: Duration) {
         self.replays.inc();

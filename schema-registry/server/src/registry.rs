@@ -5,7 +5,8 @@ use std::sync::{
 
 use millstream_client::Log;
 use millstream_schema_registry_core::{
-    Against, Decision, QualifiedSubject, Refusal, Registered, Schemas, State, model::SchemaRequest,
+    Against, Decision, QualifiedSubject, Refusal, Registered, Schemas, State, VersionId,
+    model::{SchemaRequest, TagRequest},
 };
 use millstream_types::Offset;
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -61,6 +62,11 @@ impl Registry {
         })
     }
 
+    /// Grows when the topic is read from its beginning again, because it was made anew: ids may be those of other schemas.
+    pub fn generation(&self) -> u64 {
+        self.shared.metrics.replays()
+    }
+
     /// Everything in the topic before this offset is in the state, or in a newer one.
     pub fn position(&self) -> Offset {
         Offset(self.shared.position.load(Ordering::Acquire))
@@ -104,6 +110,18 @@ impl Registry {
         }
         let (subject, schemas) = (subject.clone(), self.shared.schemas.clone());
         self.write(move |state| state.register(&schemas, &subject, &request, normalize))
+            .await
+    }
+
+    /// Registers a version of a subject anew, with other tags.
+    pub async fn tag(
+        &self,
+        subject: &QualifiedSubject,
+        version: VersionId,
+        request: TagRequest,
+    ) -> Result<Registered, Failure> {
+        let (subject, schemas) = (subject.clone(), self.shared.schemas.clone());
+        self.write(move |state| state.tag(&schemas, &subject, version, &request))
             .await
     }
 

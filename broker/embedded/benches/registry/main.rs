@@ -4,7 +4,8 @@
 //! - `get`: `GET /schemas/ids/ID` over connections that stay, per second of its CPU, and how long each took;
 //! - `register`: new schemas one after the other;
 //! - `check`: a schema against 1,000 versions, BACKWARD_TRANSITIVE;
-//! - `replay`: a start with 100,000 versions, time and memory.
+//! - `replay`: a start with 100,000 versions, time and memory;
+//! - `validate`: what the broker pays for holding records against their schemas, in this process.
 //!
 //! Arguments choose scenarios by name, `BENCH_DIR` the disk.
 
@@ -12,6 +13,7 @@
 
 mod client;
 mod process;
+mod validate;
 
 use std::{
     collections::BTreeMap,
@@ -52,6 +54,9 @@ fn main() {
     }
     if is_chosen("check") {
         check(dir().path());
+    }
+    if is_chosen("validate") {
+        validate::validate(dir().path(), &schema("Order", 0));
     }
     if is_chosen("replay") {
         replay(dir().path());

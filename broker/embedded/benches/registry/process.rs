@@ -82,10 +82,7 @@ impl Server {
     }
 
     pub(crate) fn cpu(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).expect("alive");
-        let (_, fields) = stat.rsplit_once(')').expect("the name is in brackets");
-        let ticks = fields.split_whitespace().skip(11).take(2);
-        TICK * ticks.map(|field| field.parse::<u32>().expect("a number")).sum()
+        cpu_of(self.process.id())
     }
 
     /// What it holds now, and the most that it ever held.
@@ -103,6 +100,14 @@ impl Server {
         };
         (kb("VmRSS:") >> 10, kb("VmHWM:") >> 10)
     }
+}
+
+/// The time that all threads of a process have had.
+pub(crate) fn cpu_of(process: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("alive");
+    let (_, fields) = stat.rsplit_once(')').expect("the name is in brackets");
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    TICK * ticks.map(|field| field.parse::<u32>().expect("a number")).sum()
 }
 
 impl Drop for Server {

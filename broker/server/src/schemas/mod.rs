@@ -29,7 +29,11 @@ pub trait SchemaSource: fmt::Debug + Send + Sync {
     /// Whether it knows all that was registered by now; if not, why.
     fn is_current(&self) -> Result<(), String>;
 
-    /// The schema of an id, or why it cannot be read; `None` if there is none. Kept: an id is of one schema for ever.
+    /// Grows when ids may be those of other schemas, because the registry was made anew.
+    fn generation(&self) -> u64;
+
+    /// The schema of an id, or why it cannot be read; `None` if there is none. Kept: in a generation an id is of one schema
+    /// for ever.
     fn schema(&self, id: SchemaId) -> Result<Option<Schema>, String>;
 
     /// The id of the schema that has a GUID.
@@ -46,7 +50,14 @@ const MAX_COMPILED: usize = 10_000;
 #[derive(Debug)]
 pub(crate) struct SchemaRecords {
     source: Arc<dyn SchemaSource>,
-    compiled: RwLock<HashMap<SchemaId, Arc<Compiled>>>,
+    compiled: RwLock<CompiledSchemas>,
+}
+
+/// What was compiled in a generation of the registry.
+#[derive(Debug, Default)]
+struct CompiledSchemas {
+    generation: u64,
+    by_id: HashMap<SchemaId, Arc<Compiled>>,
 }
 
 /// What is needed of a schema.
@@ -83,8 +94,9 @@ impl SchemaRecords {
     }
 
     fn compiled(&self, id: SchemaId) -> Result<Arc<Compiled>, String> {
+        let generation = self.source.generation();
         let known = self.compiled.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(compiled) = known.get(&id) {
+        if let Some(compiled) = known.by_id.get(&id).filter(|_| known.generation == generation) {
             return Ok(compiled.clone());
         }
         drop(known);
@@ -94,10 +106,11 @@ impl SchemaRecords {
             Err(reason) => Compiled::unreadable(reason),
         });
         let mut known = self.compiled.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_COMPILED {
-            known.clear();
+        if known.generation != generation || known.by_id.len() >= MAX_COMPILED {
+            known.by_id.clear();
+            known.generation = generation;
         }
-        known.insert(id, compiled.clone());
+        known.by_id.insert(id, compiled.clone());
         Ok(compiled)
     }
 }

@@ -10,6 +10,7 @@ mod draft;
 mod lookup;
 mod mode;
 mod register;
+mod tags;
 
 pub use compare::{Against, Comparison};
 pub use config::POLICIES;

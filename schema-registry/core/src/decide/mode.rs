@@ -79,10 +79,24 @@ impl State {
         Ok(())
     }
 
-    /// Back to the mode that holds for all; answers what it was.
-    pub fn delete_mode(&self, subject: Option<&QualifiedSubject>) -> Result<Decision<Mode>, Refusal> {
+    /// Back to the mode that holds for all; answers what it was. `recursive`: also the modes of all subjects within.
+    pub fn delete_mode(
+        &self,
+        subject: Option<&QualifiedSubject>,
+        recursive: bool,
+    ) -> Result<Decision<Mode>, Refusal> {
+        let mut puts = Vec::new();
+        if recursive {
+            for within in self.modes_within(subject) {
+                puts.extend(self.forget_mode(Some(within)));
+            }
+        }
         match (self.mode(subject), subject) {
-            (Some(mode), _) => Ok(Decision::write(self.forget_mode(subject), mode)),
+            (Some(mode), _) => {
+                puts.extend(self.forget_mode(subject));
+                Ok(Decision::write(puts, mode))
+            }
+            (None, _) if !puts.is_empty() => Ok(Decision::write(puts, self.mode_in_scope(subject))),
             (None, Some(subject)) => Err(subject_not_found(subject)),
             (None, None) => Ok(Decision::known(Mode::default())),
         }

@@ -161,7 +161,10 @@ fn nothing_is_changed_where_only_reading_is_allowed_but_the_mode_itself() {
         code(registry.doing(|s| s.update_config(Some(&a), &update("{}")))),
         42205
     );
-    assert_eq!(registry.doing(|s| s.delete_mode(Some(&a))), Ok(Mode::ReadOnly));
+    assert_eq!(
+        registry.doing(|s| s.delete_mode(Some(&a), false)),
+        Ok(Mode::ReadOnly)
+    );
     assert_eq!(registry.doing(|s| s.delete_subject(&a, false)), Ok(vec![1]));
 }
 
@@ -182,7 +185,7 @@ fn import_wants_an_empty_place_and_forgets_what_was_deleted() {
         Ok(Mode::Import)
     );
     assert_eq!(
-        code(registry.doing(|s| s.delete_mode(Some(&subject("c"))))),
+        code(registry.doing(|s| s.delete_mode(Some(&subject("c")), false))),
         40401
     );
 }

@@ -10,6 +10,7 @@ mod references;
 mod request;
 mod rules;
 mod schema;
+mod tags;
 
 pub use config::{Config, ConfigUpdate};
 pub use metadata::Metadata;
@@ -19,3 +20,4 @@ pub use references::Reference;
 pub use request::SchemaRequest;
 pub use rules::{Rule, RuleKind, RuleMode, RuleSet};
 pub use schema::{AVRO, Body, Guid};
+pub use tags::{EntityType, SchemaEntity, SchemaTags, TagRequest};

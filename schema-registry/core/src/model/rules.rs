@@ -110,6 +110,13 @@ impl RuleSet {
         })
     }
 
+    /// Whether a rule is of that type.
+    pub fn has_type(&self, wanted: &str) -> bool {
+        let rules = [&self.migration_rules, &self.domain_rules, &self.encoding_rules];
+        let mut rules = rules.into_iter().flatten();
+        rules.any(|rule| rule.kind_of_rule.as_deref() == Some(wanted))
+    }
+
     pub fn without(mut self, names: &[String]) -> Self {
         let stays = |rule: &Rule| !rule.name.as_ref().is_some_and(|name| names.contains(name));
         self.migration_rules.retain(stays);

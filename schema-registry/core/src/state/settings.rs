@@ -46,6 +46,20 @@ impl State {
         self.modes.get(&subject.cloned()).copied()
     }
 
+    /// Subjects and contexts with a mode of their own, within a context or all there are.
+    pub(crate) fn modes_within(
+        &self,
+        scope: Option<&QualifiedSubject>,
+    ) -> impl Iterator<Item = &QualifiedSubject> {
+        let is_within = move |subject: &&QualifiedSubject| match scope {
+            None => true,
+            Some(scope) => {
+                scope.name().is_empty() && *subject != scope && subject.context() == scope.context()
+            }
+        };
+        self.modes.keys().flatten().filter(is_within)
+    }
+
     /// The mode that holds for a subject.
     pub fn mode_in_scope(&self, subject: Option<&QualifiedSubject>) -> Mode {
         if self.mode(None) == Some(Mode::ReadOnlyOverride) {

@@ -42,7 +42,7 @@ pub(super) async fn set(
 ) -> Result<Answer, Error> {
     let wanted: Wanted = call.body()?;
     let Some(name) = wanted.mode else {
-        return delete(registry, subject).await;
+        return delete(registry, call, subject).await;
     };
     let mode: Mode = name.parse().map_err(|_| Refusal::InvalidMode)?;
     let force = call.flag("force");
@@ -52,9 +52,14 @@ pub(super) async fn set(
     Ok(Answer::json(&Shown { mode }))
 }
 
-pub(super) async fn delete(registry: &Registry, subject: Option<QualifiedSubject>) -> Result<Answer, Error> {
+pub(super) async fn delete(
+    registry: &Registry,
+    call: &Call<'_>,
+    subject: Option<QualifiedSubject>,
+) -> Result<Answer, Error> {
+    let recursive = call.flag("recursive");
     let mode = registry
-        .write(move |state| state.delete_mode(subject.as_ref()))
+        .write(move |state| state.delete_mode(subject.as_ref(), recursive))
         .await?;
     Ok(Answer::json(&Shown { mode }))
 }

@@ -43,6 +43,10 @@ pub(super) async fn route(registry: &Registry, call: &Call<'_>) -> Result<Answer
             versions::referrers(registry, call, &subject(of), version)
         }
 
+        ("POST", ["subjects", of, "versions", version, "tags"]) => {
+            versions::tag(registry, call, &subject(of), version).await
+        }
+
         ("POST", ["compatibility", "subjects", of, "versions"]) => {
             compatibility::with_history(registry, call, &subject(of))
         }
@@ -59,10 +63,10 @@ pub(super) async fn route(registry: &Registry, call: &Call<'_>) -> Result<Answer
 
         ("GET", ["mode"]) => mode::get(registry, call, None),
         ("PUT", ["mode"]) => mode::set(registry, call, None).await,
-        ("DELETE", ["mode"]) => mode::delete(registry, None).await,
+        ("DELETE", ["mode"]) => mode::delete(registry, call, None).await,
         ("GET", ["mode", of]) => mode::get(registry, call, scope(of)),
         ("PUT", ["mode", of]) => mode::set(registry, call, scope(of)).await,
-        ("DELETE", ["mode", of]) => mode::delete(registry, scope(of)).await,
+        ("DELETE", ["mode", of]) => mode::delete(registry, call, scope(of)).await,
 
         ("GET", ["contexts"]) => contexts::list(registry, call),
         ("DELETE", ["contexts", context]) => contexts::delete(registry, context).await,
@@ -127,6 +131,7 @@ fn template(path: &[&str]) -> Option<&'static str> {
         ["subjects", _, "versions", _, "referencedby"] => {
             "/subjects/{subject}/versions/{version}/referencedby"
         }
+        ["subjects", _, "versions", _, "tags"] => "/subjects/{subject}/versions/{version}/tags",
         ["compatibility", "subjects", _, "versions"] => "/compatibility/subjects/{subject}/versions",
         ["compatibility", "subjects", _, "versions", _] => {
             "/compatibility/subjects/{subject}/versions/{version}"

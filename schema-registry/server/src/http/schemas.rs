@@ -1,6 +1,9 @@
+use std::sync::Arc;
+
+use millstream_schema_registry_avro::Strictness;
 use millstream_schema_registry_core::{
     DEFAULT_CONTEXT, Deleted, Entry, QualifiedSubject, Refusal, State, Use, Version,
-    model::{AVRO, Guid},
+    model::{AVRO, Body, Guid, SchemaTags},
 };
 
 use super::{
@@ -56,9 +59,21 @@ pub(super) async fn by_id(registry: &Registry, call: &Call<'_>, id: &str) -> Res
             Ok(Answer::json(&schema))
         });
     }
+    let tags = match call.texts("findTags") {
+        [] => None,
+        _ => {
+            let entry = registry.read(|state| {
+                let entry = find(state, &subject, id)?;
+                Some((entry.any_use().subject.clone(), entry.body.clone()))
+            });
+            let (of, body) = entry.ok_or(not_found(Some(id)))?;
+            found_tags(registry, call, &of, &body)?
+        }
+    };
     registry.read(|state| {
         let entry = find(state, &subject, id).ok_or(not_found(Some(id)))?;
         let mut schema = view::Schema::of_entry(entry);
+        schema.schema_tags = tags;
         if call.flag("fetchMaxId") {
             schema.max_id = Some(state.max_id(subject.context()));
         }
@@ -98,6 +113,30 @@ fn spelled_out(
         state.resolve(&entry.any_use().subject, entry.body.clone())
     })?;
     Ok(resolved.spelled_out().ok())
+}
+
+/// What has one of the tags that the call looks for within a schema: `*` is any. `None`: it looks for none.
+pub(super) fn found_tags(
+    registry: &Registry,
+    call: &Call<'_>,
+    subject: &QualifiedSubject,
+    body: &Arc<Body>,
+) -> Result<Option<Vec<SchemaTags>>, Error> {
+    let wanted = call.texts("findTags");
+    if wanted.is_empty() || !body.is_avro() {
+        return Ok(None);
+    }
+    let resolved = registry.read(|state| state.resolve(subject, body.clone()))?;
+    // One that was stored long ago may be none any more.
+    let Ok(schema) = resolved.parse(Strictness::Stored) else {
+        return Ok(None);
+    };
+    let is_wanted = |tag: &String| wanted.contains(tag) || wanted.iter().any(|tag| tag == "*");
+    let found = schema
+        .tags()
+        .into_iter()
+        .filter(|(_, tags)| tags.iter().any(is_wanted));
+    Ok(Some(found.map(SchemaTags::from).collect()))
 }
 
 /// Formats that are not known are none, as with Confluent.
@@ -195,6 +234,11 @@ pub(super) fn list(registry: &Registry, call: &Call<'_>) -> Result<Answer, Error
     let deleted = Deleted::asked(call.flag("deleted"), call.flag("deletedOnly"));
     let latest_only = call.flag("latestOnly");
     let aliases = call.flag("aliases");
+    let rule_type = call.text("ruleType").filter(|rule_type| !rule_type.is_empty());
+    let has_rules = |version: &Version| {
+        let rules = version.body.rule_set.as_deref();
+        rule_type.is_none_or(|wanted| rules.is_some_and(|rules| rules.has_type(wanted)))
+    };
     registry.read(|state| {
         let versions = state.all_versions(&prefix, deleted);
         let is_latest = |subject: &QualifiedSubject, version: &Version| {
@@ -203,6 +247,7 @@ pub(super) fn list(registry: &Registry, call: &Call<'_>) -> Result<Answer, Error
             shown.next().is_some_and(|latest| latest.number == version.number)
         };
         let wanted = versions.filter(|(subject, version)| !latest_only || is_latest(subject, version));
+        let wanted = wanted.filter(|(_, version)| has_rules(version));
         let page: Vec<_> = wanted.skip(skip).take(most).collect();
         let names = page.iter().map(|(subject, _)| match aliases {
             true => state.aliases_of(subject),

@@ -5,7 +5,7 @@ use millstream_schema_registry_core::{
 use super::{
     answer::{Answer, Error},
     call::Call,
-    schemas::is_resolved,
+    schemas::{found_tags, is_resolved},
     view,
 };
 use crate::Registry;
@@ -97,5 +97,6 @@ pub(super) fn show(registry: &Registry, call: &Call<'_>, found: &Found) -> Resul
     if let Some(text) = &text {
         schema.schema = text;
     }
+    schema.schema_tags = found_tags(registry, call, &found.subject, &found.version.body)?;
     Ok(Answer::json(&schema))
 }

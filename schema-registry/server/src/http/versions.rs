@@ -1,5 +1,6 @@
 use millstream_schema_registry_core::{
-    Deleted, Found, QualifiedSubject, Refusal, VersionId, model::SchemaRequest,
+    Deleted, Found, QualifiedSubject, Refusal, VersionId,
+    model::{SchemaRequest, TagRequest},
 };
 
 use super::{
@@ -120,6 +121,19 @@ pub(super) fn referrers(
             &ids.into_iter().skip(skip).take(most).collect::<Vec<_>>(),
         ))
     })
+}
+
+/// A version becomes another one, with more tags or fewer.
+pub(super) async fn tag(
+    registry: &Registry,
+    call: &Call<'_>,
+    subject: &QualifiedSubject,
+    version: &str,
+) -> Result<Answer, Error> {
+    let id = VersionId::parse(version)?;
+    let request: TagRequest = call.body()?;
+    let registered = registry.tag(subject, id, request).await?;
+    Ok(Answer::json(&view::Schema::of_registered(&registered)))
 }
 
 pub(super) async fn delete(

@@ -2,7 +2,7 @@
 
 use millstream_schema_registry_core::{
     Entry, Found, QualifiedSubject, Registered, Version,
-    model::{Body, Metadata, Reference, RuleSet},
+    model::{Body, Metadata, Reference, RuleSet, SchemaTags},
 };
 use serde::{Serialize, Serializer};
 
@@ -36,6 +36,8 @@ pub(super) struct Schema<'a> {
     deleted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) aliases: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) schema_tags: Option<Vec<SchemaTags>>,
 }
 
 struct Shown<'a>(&'a millstream_schema_registry_core::model::Guid);
@@ -63,6 +65,7 @@ impl<'a> Schema<'a> {
             create_ts: None,
             deleted: false,
             aliases: None,
+            schema_tags: None,
         }
     }
 

@@ -38,7 +38,9 @@ pub(crate) struct Owner {
     state: Arc<RwLock<State>>,
     /// The offset after the last record that the state has; `None` without a topic.
     position: Option<Offset>,
-    /// The same, for others to see.
+    /// The topic that the position is one of, if the log tells it.
+    id: Option<u128>,
+    /// The position, for others to see.
     shown: Arc<AtomicI64>,
     metrics: Arc<Metrics>,
     /// Writes of ours whose fate is not known, because the log did not answer.
@@ -64,6 +66,7 @@ impl Owner {
             topic: Arc::new(topic),
             state,
             position: None,
+            id: None,
             shown,
             metrics,
             in_doubt: Vec::new(),
@@ -85,6 +88,7 @@ impl Owner {
     async fn replay(&mut self) -> Result<(), LogError> {
         let began = Instant::now();
         let mut state = State::default();
+        let id = self.topic.id().await?;
         let mut position = self.topic.start().await?;
         let start = position;
         let end = self.topic.end().await?;
@@ -100,10 +104,17 @@ impl Owner {
             }
             position = fetched.next_offset;
         }
-        self.metrics.replayed(began.elapsed());
+        if self.topic.id().await? != id {
+            return Err(LogError::Unavailable {
+                message: "the topic of schemas was made anew while it was read".to_owned(),
+            });
+        }
         let (subjects, schemas) = (state.subject_count(), state.schema_count());
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+        self.id = id;
         self.is_at(Some(position));
+        // After the state is the new one: whoever sees the new generation sees no old schema.
+        self.metrics.replayed(began.elapsed());
         tracing::info!(
             topic = %self.topic.store().settings.topic,
             offsets = position - start,
@@ -120,7 +131,7 @@ impl Owner {
         let (out, mut seen) = mpsc::channel(FOLLOWED);
         let follower = tokio::spawn(follow(
             self.topic.clone(),
-            self.position,
+            self.position.map(|position| (position, self.id)),
             self.metrics.clone(),
             out,
         ));

@@ -35,6 +35,12 @@ impl SchemasTopic {
         }
     }
 
+    /// Which of the topics it is that ever had the name, if the log tells them apart.
+    pub(crate) async fn id(&self) -> Result<Option<u128>, LogError> {
+        let topic = self.store.log.topic(&self.partition.topic).await?;
+        Ok(topic.and_then(|topic| topic.id))
+    }
+
     /// Makes it, unless somebody is quicker.
     pub(crate) async fn create(&self) -> Result<(), OpenError> {
         let topic = NewTopic {
@@ -52,7 +58,7 @@ impl SchemasTopic {
         }
     }
 
-    fn unreadable(&self, source: LogError) -> OpenError {
+    pub(super) fn unreadable(&self, source: LogError) -> OpenError {
         OpenError::Log {
             topic: self.partition.topic.clone(),
             source,

@@ -13,4 +13,5 @@ mod registration;
 mod schemas;
 mod settings;
 mod support;
+mod tags;
 mod takeover;

@@ -271,3 +271,24 @@ async fn a_topic_that_is_made_anew_is_an_empty_registry() {
     assert_eq!(registry.register("t", "\"long\"").await, 1);
     registry.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_was_made_anew_and_has_grown_meanwhile_is_noticed() {
+    let old = Served::start().await;
+    old.register("s", "\"int\"").await;
+    let generation = old.registry.generation();
+    old.log.delete_topic(&topic()).await.unwrap();
+    let new = Served::on(old.log.clone()).await;
+    new.ok("PUT", "/config", Some(json!({"compatibility": "NONE"})))
+        .await;
+    for schema in ["\"string\"", "\"bytes\"", "\"long\""] {
+        new.register("t", schema).await;
+    }
+    until(json!(["t"]), async || old.get("/subjects").await).await;
+    assert_eq!(old.get("/schemas/ids/1").await["schema"], "\"string\"");
+    assert!(old.registry.generation() > generation);
+    assert_eq!(new.registry.generation(), 1);
+    assert_eq!(old.register("t", "\"float\"").await, 4);
+    new.stop().await;
+    old.stop().await;
+}
