@@ -2,7 +2,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use millstream_client::Log;
 use millstream_schema_registry_core::{QualifiedSubject, Schemas, model::SchemaRequest};
-use millstream_schema_registry_server::{Registry, SchemaRegistry, SchemaText};
+use millstream_schema_registry_server::{AvroSchemas, Registry, SchemaText};
 use millstream_types::{SchemaId, Subject};
 use serde_json::json;
 use tokio::{runtime::Handle, task::block_in_place};
@@ -40,8 +40,9 @@ async fn used() -> Served {
     served.call("GET", "/schemas/ids/x/y/z", None).await;
     served.call("PUT", "/contexts", Some(json!({}))).await;
     let subject = Subject::new("a").unwrap();
-    served.registry.latest(&subject).await.unwrap();
-    served.registry.by_id(SchemaId(7)).await.unwrap_err();
+    let schemas = AvroSchemas::of(served.registry.clone());
+    schemas.latest(&subject).unwrap();
+    schemas.by_id(SchemaId(7)).await.unwrap_err();
     served
 }
 
@@ -73,7 +74,8 @@ async fn a_scrape_shows_what_was_asked_and_what_is_known() {
 async fn register(registry: &Registry, name: &str) -> SchemaId {
     let text = format!(r#"{{"type":"fixed","name":"{name}","size":1}}"#);
     let subject = Subject::new(name).unwrap();
-    let registered = SchemaRegistry::register(registry, &subject, &SchemaText::new(text)).await;
+    let schemas = AvroSchemas::of(registry.clone());
+    let registered = schemas.register(&subject, &SchemaText::new(text)).await;
     registered.unwrap().id
 }
 
