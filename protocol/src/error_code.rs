@@ -43,6 +43,42 @@ impl ErrorCode {
     pub fn code(self) -> i16 {
         self as i16
     }
+
+    /// Whether the same request may succeed later: the subclasses of `RetriableException` in Apache Kafka.
+    pub fn is_retriable(self) -> bool {
+        matches!(
+            self,
+            Self::CorruptMessage
+                | Self::UnknownTopicOrPartition
+                | Self::LeaderNotAvailable
+                | Self::NotLeaderOrFollower
+                | Self::RequestTimedOut
+                | Self::ReplicaNotAvailable
+                | Self::NetworkException
+                | Self::CoordinatorLoadInProgress
+                | Self::CoordinatorNotAvailable
+                | Self::NotCoordinator
+                | Self::NotEnoughReplicas
+                | Self::NotEnoughReplicasAfterAppend
+                | Self::NotController
+                | Self::ConcurrentTransactions
+                | Self::KafkaStorageError
+                | Self::FetchSessionIdNotFound
+                | Self::InvalidFetchSessionEpoch
+                | Self::ListenerNotFound
+                | Self::FencedLeaderEpoch
+                | Self::UnknownLeaderEpoch
+                | Self::OffsetNotAvailable
+                | Self::PreferredLeaderNotAvailable
+                | Self::EligibleLeadersNotAvailable
+                | Self::ElectionNotNeeded
+                | Self::UnstableOffsetCommit
+                | Self::ThrottlingQuotaExceeded
+                | Self::UnknownTopicId
+                | Self::InconsistentTopicId
+                | Self::FetchSessionTopicIdError
+        )
+    }
 }
 
 impl From<ErrorCode> for i16 {

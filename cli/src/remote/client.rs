@@ -33,7 +33,7 @@ mod version {
 }
 
 /// A cluster that has had no group yet takes a moment to find a coordinator, and that one to load; a transaction that ends
-/// takes a moment too.
+/// takes a moment too, and so do replicas that catch up and a schema registry that is read.
 const PATIENCE: Duration = Duration::from_secs(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -253,6 +253,7 @@ fn asks_for_patience(code: i16) -> bool {
         ErrorCode::CoordinatorLoadInProgress,
         ErrorCode::NotCoordinator,
         ErrorCode::ConcurrentTransactions,
+        ErrorCode::NotEnoughReplicas,
     ]
     .iter()
     .any(|error| error.code() == code)

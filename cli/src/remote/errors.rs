@@ -63,7 +63,11 @@ pub(super) fn check(code: i16, asked: Asked<'_>) -> Result<(), LogError> {
             message,
         },
         Some(ErrorCode::KafkaStorageError) => LogError::Storage { message },
+        Some(ErrorCode::InvalidRecord | ErrorCode::CorruptMessage | ErrorCode::InvalidTimestamp) => {
+            LogError::InvalidRecord { message }
+        }
         // Kafka has more than a hundred, most of them of APIs that are not used here.
+        Some(known) if !known.is_retriable() => LogError::Refused { message },
         _ => LogError::Unavailable { message },
     })
 }

@@ -18,7 +18,7 @@ use millstream_protocol::{
     batch::{self, BatchBuilder, Compression},
     messages::{
         CreateTopicsRequest, DeleteTopicsRequest, FetchRequest, ListOffsetsRequest, OffsetCommitRequest,
-        OffsetCommitResponse, OffsetFetchRequest, ProduceRequest,
+        OffsetCommitResponse, OffsetFetchRequest, ProduceRequest, ProduceResponse,
         create_topics_request::{CreatableTopic, CreatableTopicConfig},
         fetch_request::{FetchPartition, FetchTopic},
         fetch_response::PartitionData,
@@ -26,6 +26,7 @@ use millstream_protocol::{
         metadata_response::MetadataResponseTopic,
         offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
         produce_request::{PartitionProduceData, TopicProduceData},
+        produce_response::PartitionProduceResponse,
     },
 };
 use millstream_types::{GroupId, Offset, Record, TopicName, TopicPartition, TransactionalId};
@@ -140,14 +141,15 @@ impl Log for RemoteLog {
             .with_timeout_ms(TIMEOUT_MS)
             .with_topic_data(vec![topic]);
         let leader = self.0.leader(partition).await?;
-        let answer = self.0.call(&leader, &request, version::PRODUCE).await;
+        let code = |answer: &ProduceResponse| appended(answer).map_or(0, |result| result.error_code);
+        let answer = self
+            .0
+            .patiently(Whom::At(&leader), &request, version::PRODUCE, code)
+            .await;
         let answer = self.0.forget_leader(partition, answer)?;
-        let result = answer
-            .responses
-            .into_iter()
-            .flat_map(|topic| topic.partition_responses)
-            .next();
-        let result = result.ok_or_else(|| malformed("the answer names no partition"))?;
+        let result = appended(&answer)
+            .cloned()
+            .ok_or_else(|| malformed("the answer names no partition"))?;
         let mut asked = Asked::of(partition).message(result.error_message);
         asked.bytes = bytes;
         self.0.forget_leader(partition, check(result.error_code, asked))?;
@@ -293,6 +295,15 @@ impl Log for RemoteLog {
     async fn join(&self, _: &GroupId, _: &TopicName) -> Result<Box<dyn Member>, LogError> {
         Err(not_served("groups"))
     }
+}
+
+/// What the answer says of its one partition.
+fn appended(answer: &ProduceResponse) -> Option<&PartitionProduceResponse> {
+    let mut partitions = answer
+        .responses
+        .iter()
+        .flat_map(|topic| &topic.partition_responses);
+    partitions.next()
 }
 
 fn fetch_request(fetch: &Fetch) -> FetchRequest {
