@@ -46,7 +46,7 @@ impl Rewriter {
                 }),
                 None => {
                     record.value = values.next();
-                    record.headers = carried(&record.headers);
+                    record.headers = carried(&record.headers, false);
                     rewritten.push(record);
                 }
             }

@@ -116,7 +116,7 @@ impl Query {
                 timestamp: record.timestamp,
                 key: key.unwrap_or_else(|| record.key.clone()),
                 value,
-                headers: carried(&record.headers),
+                headers: carried(&record.headers, self.key.is_some()),
             });
         }
         let record = |row: usize| rows.origin.value(row) as usize;

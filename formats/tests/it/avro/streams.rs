@@ -287,6 +287,8 @@ fn a_header_may_name_the_schema_of_a_value() {
     );
     // Who writes the value anew takes the other headers with it.
     let other = Header::new("source", Bytes::from_static(b"a"));
-    let headers = [records[0].headers.clone(), vec![other.clone()]].concat();
-    assert_eq!(carried(&headers), [other]);
+    let of_key = Header::new("__key_schema_id", Bytes::from_static(b"b"));
+    let headers = [records[0].headers.clone(), vec![other.clone(), of_key.clone()]].concat();
+    assert_eq!(carried(&headers, false), [other.clone(), of_key]);
+    assert_eq!(carried(&headers, true), [other]);
 }

@@ -313,6 +313,7 @@ fn keys_formats_and_headers_of_the_output() {
     input[0].headers = vec![
         Header::new("trace", "1"),
         Header::new("__value_schema_id", "of the old value"),
+        Header::new("__key_schema_id", "of the old key"),
     ];
     let processed = plan.open().unwrap().process(&input).unwrap();
     assert_eq!(values(&processed), ["UA,1545", ","]);
