@@ -1,5 +1,5 @@
 use millstream_schema_registry_core::{
-    Deleted, Found, QualifiedSubject, Refusal, VersionId,
+    Deleted, Found, QualifiedSubject, Refusal, Registered, VersionId,
     model::{SchemaRequest, TagRequest},
 };
 
@@ -59,7 +59,23 @@ pub(super) async fn register(
     let registered = registry
         .register(subject, request, call.flag("normalize"))
         .await?;
-    Ok(Answer::json(&view::Schema::of_registered(&registered)))
+    answer(registry, call, &registered)
+}
+
+/// What was registered, in the format that is wanted.
+fn answer(registry: &Registry, call: &Call<'_>, registered: &Registered) -> Result<Answer, Error> {
+    let mut schema = view::Schema::of_registered(registered);
+    let text = if is_resolved(call) {
+        let body = registered.body.clone();
+        let resolved = registry.read(|state| state.resolve(&registered.subject, body))?;
+        resolved.spelled_out().ok()
+    } else {
+        None
+    };
+    if let Some(text) = &text {
+        schema.schema = text;
+    }
+    Ok(Answer::json(&schema))
 }
 
 fn find(
@@ -133,7 +149,7 @@ pub(super) async fn tag(
     let id = VersionId::parse(version)?;
     let request: TagRequest = call.body()?;
     let registered = registry.tag(subject, id, request).await?;
-    Ok(Answer::json(&view::Schema::of_registered(&registered)))
+    answer(registry, call, &registered)
 }
 
 pub(super) async fn delete(

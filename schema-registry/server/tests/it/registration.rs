@@ -299,3 +299,27 @@ async fn normalising_makes_one_of_two_texts() {
     );
     registry.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_is_answered_in_the_format_that_is_wanted() {
+    let registry = Served::start().await;
+    registry
+        .register("inner", r#"{"type":"fixed","name":"Inner","size":1}"#)
+        .await;
+    let outer = r#"{"type":"record","name":"Outer","fields":[{"name":"i","type":"Inner"}]}"#;
+    let request = json!({
+        "schema": outer,
+        "references": [{"name": "Inner", "subject": "inner", "version": 1}],
+    });
+    let path = "/subjects/outer/versions";
+    let answer = registry.ok("POST", path, Some(request.clone())).await;
+    assert_eq!(answer["schema"], outer);
+    let answer = registry
+        .ok("POST", &format!("{path}?format=resolved"), Some(request))
+        .await;
+    assert_eq!(
+        answer["schema"],
+        outer.replace(r#""Inner""#, r#"{"type":"fixed","name":"Inner","size":1}"#)
+    );
+    registry.stop().await;
+}
