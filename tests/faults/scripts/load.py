@@ -13,7 +13,7 @@ import time
 
 from confluent_kafka import KafkaError, Producer
 
-from values import value
+from values import PATIENT, value
 
 PRODUCERS = 2
 BURST_SECONDS = 0.01
@@ -26,11 +26,10 @@ class Sender(threading.Thread):
         self.rate, self.flush_seconds, self.stop = rate, flush_seconds, stop
         self.offsets, self.partition_of, self.errors = [], [], {}
         codec = ["none", "lz4"][number % 2]
-        self.producer = Producer({
+        self.producer = Producer(PATIENT | {
             "bootstrap.servers": bootstrap, "enable.idempotence": True, "acks": "all", "linger.ms": 5,
-            "compression.type": codec, "message.timeout.ms": 120_000, "retry.backoff.ms": 20,
-            "retry.backoff.max.ms": 200, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200,
-            "socket.timeout.ms": 10_000, "error_cb": self.on_error, "log_level": 0})
+            "compression.type": codec, "message.timeout.ms": 120_000, "socket.timeout.ms": 10_000,
+            "error_cb": self.on_error})
 
     def on_error(self, error):
         if error.fatal():

@@ -12,16 +12,15 @@ import threading
 
 from confluent_kafka import KafkaException, Producer
 
-from values import value
+from values import PATIENT, value
 
 TIMEOUT_S = 30
 
 
 def new_producer(bootstrap, run):
     """The next incarnation: what the former one left open is aborted."""
-    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": f"transact-{run}", "linger.ms": 0,
-                         "transaction.timeout.ms": 20_000, "retry.backoff.ms": 20, "retry.backoff.max.ms": 200,
-                         "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200, "log_level": 0})
+    producer = Producer(PATIENT | {"bootstrap.servers": bootstrap, "transactional.id": f"transact-{run}", "linger.ms": 0,
+                                   "transaction.timeout.ms": 20_000})
     producer.init_transactions(TIMEOUT_S)
     return producer
 

@@ -1,7 +1,12 @@
-"""The values of the load: run, producer, sequence, padding and a checksum, so that a checker knows each one again."""
+"""What the scripts share: settings, and the values of the load: run, producer, sequence, padding and a checksum, so that a
+checker knows each one again.
+"""
 
 import zlib
 
+# Settings of clients that go on when the broker comes back.
+PATIENT = {"retry.backoff.ms": 20, "retry.backoff.max.ms": 200, "reconnect.backoff.ms": 20,
+           "reconnect.backoff.max.ms": 200, "log_level": 0}
 PADDING = "abcdefghijklmnopqrstuvwxyz0123456789" * 40
 
 

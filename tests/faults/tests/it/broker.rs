@@ -21,20 +21,38 @@ pub(crate) struct Broker {
     process: Process,
     dir: PathBuf,
     address: SocketAddr,
+    setup: Setup,
+}
+
+/// How a broker is started, each time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Setup {
+    /// As `--set` takes them.
+    pub(crate) settings: Vec<&'static str>,
+    pub(crate) environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl Broker {
     pub(crate) fn start(dir: &Path) -> Self {
-        Self::start_under(&[], dir)
+        Self::start_as(Setup::default(), dir)
+    }
+
+    pub(crate) fn start_as(setup: Setup, dir: &Path) -> Self {
+        Self::started(&[], setup, dir)
     }
 
     /// Starts it by another program, such as a tracer.
     pub(crate) fn start_under(wrapper: &[&str], dir: &Path) -> Self {
+        Self::started(wrapper, Setup::default(), dir)
+    }
+
+    fn started(wrapper: &[&str], setup: Setup, dir: &Path) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port().unwrap()));
-        let broker = Self {
-            process: spawn(wrapper, dir, address),
+        let mut broker = Self {
+            process: spawn(wrapper, &setup, dir, address),
             dir: dir.to_owned(),
             address,
+            setup,
         };
         broker.ready();
         broker
@@ -56,14 +74,14 @@ impl Broker {
     /// Starts it again; answers the time to its first answer.
     pub(crate) fn restart(&mut self) -> Duration {
         let started = Instant::now();
-        self.process = spawn(&[], &self.dir, self.address);
+        self.process = spawn(&[], &self.setup, &self.dir, self.address);
         self.ready();
         started.elapsed()
     }
 
     /// Starts again on files that are not as they were left; answers whether it goes on with them.
     pub(crate) fn try_restart(&mut self) -> bool {
-        self.process = spawn(&[], &self.dir, self.address);
+        self.process = spawn(&[], &self.setup, &self.dir, self.address);
         let mut ended = None;
         let (process, address) = (&mut self.process, self.address);
         until("the broker answers or ends", READY_WITHIN, || {
@@ -104,8 +122,11 @@ impl Broker {
         kilobytes << 10
     }
 
-    fn ready(&self) {
-        until("the broker answers", READY_WITHIN, || answers(self.address));
+    fn ready(&mut self) {
+        until("the broker answers", READY_WITHIN, || {
+            self.assert_alive();
+            answers(self.address)
+        });
     }
 }
 
@@ -115,7 +136,7 @@ fn answers(address: SocketAddr) -> bool {
     answer.is_ok()
 }
 
-fn spawn(wrapper: &[&str], dir: &Path, address: SocketAddr) -> Process {
+fn spawn(wrapper: &[&str], setup: &Setup, dir: &Path, address: SocketAddr) -> Process {
     let mut command = match wrapper {
         [] => Command::new(binary()),
         [program, args @ ..] => {
@@ -128,6 +149,10 @@ fn spawn(wrapper: &[&str], dir: &Path, address: SocketAddr) -> Process {
         .args(["--log-level", "warn", "broker", "serve", "--data-dir"])
         .arg(dir);
     command.args(["--listen", &address.to_string()]);
+    for setting in &setup.settings {
+        command.args(["--set", setting]);
+    }
+    command.envs(setup.environment.iter().map(|(name, value)| (name, value)));
     Process::spawn(command).unwrap()
 }
 

@@ -11,12 +11,13 @@ use millstream_protocol::{
     ErrorCode,
     batch::{BatchBuilder, Compression},
     messages::{
-        ApiKey, CreateTopicsRequest, Encodable, FetchRequest, ListOffsetsRequest, ProduceRequest, Request,
-        RequestHeader, ResponseHeader, StrBytes, TopicName,
+        ApiKey, CreateTopicsRequest, Encodable, FetchRequest, GroupId, ListOffsetsRequest,
+        OffsetFetchRequest, ProduceRequest, Request, RequestHeader, ResponseHeader, StrBytes, TopicName,
         create_topics_request::CreatableTopic,
         decode,
         fetch_request::{FetchPartition, FetchTopic},
         list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
+        offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics},
         produce_request::{PartitionProduceData, TopicProduceData},
     },
 };
@@ -127,6 +128,21 @@ impl Client {
 
     pub(crate) fn last_stable_offsets(&mut self, topic: &str, partitions: i32) -> Vec<i64> {
         self.ends(topic, partitions, 1)
+    }
+
+    /// The offsets that a group has committed; -1 where there is none.
+    pub(crate) fn committed(&mut self, group: &str, topic: &str, partitions: i32) -> Vec<i64> {
+        let topic = OffsetFetchRequestTopics::default()
+            .with_name(topic_name(topic))
+            .with_partition_indexes((0..partitions).collect());
+        let group = OffsetFetchRequestGroup::default()
+            .with_group_id(GroupId(StrBytes::from_string(group.into())))
+            .with_topics(Some(vec![topic]));
+        let answer = self.ask(&OffsetFetchRequest::default().with_groups(vec![group]), 8);
+        assert_eq!(answer.groups[0].error_code, 0, "{answer:?}");
+        let mut found: Vec<_> = answer.groups[0].topics[0].partitions.iter().collect();
+        found.sort_by_key(|partition| partition.partition_index);
+        found.iter().map(|partition| partition.committed_offset).collect()
     }
 
     fn ends(&mut self, topic: &str, partitions: i32, isolation: i8) -> Vec<i64> {

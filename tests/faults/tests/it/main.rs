@@ -15,12 +15,17 @@
 
 mod broker;
 mod client;
+mod clock;
+mod copies;
 mod damage;
 mod disk;
 mod hostile;
 mod kills;
 mod load;
 mod machine;
+mod members;
 mod power;
 mod stop;
+mod storm;
 mod transactions;
+mod zombies;
