@@ -29,7 +29,6 @@ pub(crate) struct Broker {
 pub(crate) struct Setup {
     /// As `--set` takes them.
     pub(crate) settings: Vec<&'static str>,
-    pub(crate) environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl Broker {
@@ -152,7 +151,6 @@ fn spawn(wrapper: &[&str], setup: &Setup, dir: &Path, address: SocketAddr) -> Pr
     for setting in &setup.settings {
         command.args(["--set", setting]);
     }
-    command.envs(setup.environment.iter().map(|(name, value)| (name, value)));
     Process::spawn(command).unwrap()
 }
 

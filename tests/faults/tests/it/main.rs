@@ -15,7 +15,6 @@
 
 mod broker;
 mod client;
-mod clock;
 mod copies;
 mod damage;
 mod disk;
