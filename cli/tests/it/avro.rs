@@ -1,7 +1,6 @@
 //! Topics of Avro: in pipelines, and from the command line.
 
 use std::{
-    fs,
     io::{BufRead, BufReader, Write},
     net::TcpListener,
     thread,
@@ -42,18 +41,6 @@ fn people() -> Workplace {
     place
 }
 
-fn lines_in(place: &Workplace, dir: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    for entry in fs::read_dir(place.path(dir)).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "ndjson") {
-            lines.extend(fs::read_to_string(path).unwrap().lines().map(str::to_owned));
-        }
-    }
-    lines.sort();
-    lines
-}
-
 fn sorted(text: &str) -> Vec<&str> {
     let mut lines: Vec<_> = text.lines().collect();
     lines.sort_unstable();
@@ -65,7 +52,7 @@ async fn a_pipeline_writes_and_reads_avro_and_registers_its_schemas() {
     let place = people();
     place.ok(RUN).await;
     assert_eq!(
-        lines_in(&place, "out"),
+        place.lines_in("out"),
         [
             r#"{"name":"Ada","age":36,"small":36}"#,
             r#"{"name":"Dan","age":18,"small":18}"#
@@ -99,7 +86,7 @@ async fn a_pipeline_writes_and_reads_avro_and_registers_its_schemas() {
 
     // The same again registers nothing new and writes nothing twice.
     place.ok(RUN).await;
-    assert_eq!(lines_in(&place, "out").len(), 2);
+    assert_eq!(place.lines_in("out").len(), 2);
     assert_eq!(place.json("registry list --data-dir state").await, registered);
 }
 
@@ -136,7 +123,7 @@ async fn a_pipeline_whose_first_record_would_break_readers_writes_none() {
         .ok("registry config adults-value --set compatibility=NONE --data-dir state")
         .await;
     place.ok(RUN).await;
-    assert_eq!(lines_in(&place, "out").len(), 2);
+    assert_eq!(place.lines_in("out").len(), 2);
 }
 
 #[tokio::test]
@@ -247,7 +234,7 @@ async fn lines_of_json_become_avro_and_a_pipeline_reads_them_by_their_schema() {
     validated.assert_fails(1, &["the columns of 'orders' are those of its schema"]);
     place.ok(RUN).await;
     assert_eq!(
-        lines_in(&place, "out"),
+        place.lines_in("out"),
         [r#"{"id":1,"price":12.50,"tags":"[\"a\",\"b\"]"}"#]
     );
 }
@@ -286,7 +273,7 @@ async fn values_of_unknown_schemas_are_named_and_kept() {
     }
 
     place.ok(RUN).await;
-    assert_eq!(lines_in(&place, "out").len(), 1);
+    assert_eq!(place.lines_in("out").len(), 1);
     let letters = place
         .json_lines("dlq show orders.dear.dlq --data-dir state")
         .await;
@@ -425,7 +412,7 @@ async fn values_of_every_type_pass_through_pipelines() {
     assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), written);
     let shown = place.ok("topic consume copy --avro --data-dir state").await;
     assert_eq!(unfolded(&shown), written);
-    assert_eq!(unfolded(&lines_in(&place, "out/ndjson")[0]), written);
+    assert_eq!(unfolded(&place.lines_in("out/ndjson")[0]), written);
 
     // Parquet and CSV have the same columns.
     for format in ["csv", "parquet"] {
@@ -438,7 +425,7 @@ async fn values_of_every_type_pass_through_pipelines() {
             ),
         );
         place.ok("run back.yaml --until-end").await;
-        let lines = lines_in(&place, &format!("back-out/{format}"));
+        let lines = place.lines_in(&format!("back-out/{format}"));
         let back = unfolded(&lines[0]);
         for name in ["n", "name", "kind", "price", "id", "tags", "tree"] {
             assert_eq!(back[name], written[name], "{name} of {format}");

@@ -34,18 +34,6 @@ pub(crate) fn people() -> Workplace {
     place
 }
 
-fn lines_in(place: &Workplace, dir: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    for entry in fs::read_dir(place.path(dir)).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "ndjson") {
-            lines.extend(fs::read_to_string(path).unwrap().lines().map(str::to_owned));
-        }
-    }
-    lines.sort();
-    lines
-}
-
 #[tokio::test]
 async fn a_pipeline_runs_to_its_end_and_shows_what_it_did() {
     let place = people();
@@ -87,7 +75,7 @@ async fn a_pipeline_runs_to_its_end_and_shows_what_it_did() {
     }
     assert_eq!(counts.len(), 3, "{counts:?}");
     assert_eq!(counts[0].1[0], &json!(4), "{counts:?}");
-    let lines = lines_in(&place, "out");
+    let lines = place.lines_in("out");
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].contains("Ada") && lines[1].contains("Dan"), "{lines:?}");
 
@@ -98,7 +86,7 @@ async fn a_pipeline_runs_to_its_end_and_shows_what_it_did() {
         first.split_whitespace().collect::<Vec<_>>(),
         ["people", "source", "0", "0", "0", "0", "done"]
     );
-    assert_eq!(lines_in(&place, "out"), lines);
+    assert_eq!(place.lines_in("out"), lines);
     assert_eq!(
         place
             .json_lines("topic consume adults --pipeline pipeline.yaml")

@@ -31,6 +31,19 @@ pub(crate) struct Finished {
 }
 
 impl Workplace {
+    /// The sorted lines of all NDJSON files in a folder.
+    pub(crate) fn lines_in(&self, dir: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        for entry in fs::read_dir(self.path(dir)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "ndjson") {
+                lines.extend(fs::read_to_string(path).unwrap().lines().map(str::to_owned));
+            }
+        }
+        lines.sort();
+        lines
+    }
+
     pub(crate) fn new() -> Self {
         Self {
             dir: TempDir::new().unwrap(),

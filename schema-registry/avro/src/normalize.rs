@@ -4,14 +4,11 @@
 //! away, defaults are written as their type has them (`1` of a `double` as `1.0`). A default that Confluent cannot
 //! convert is kept as it is, where Confluent drops it or fails.
 
-use std::sync::{Arc, OnceLock};
-
 use serde_json::{Map, Value};
 
 use crate::{
     json,
-    model::{Inner, Kind, Logical, Name, NodeId, Properties, Schema, SchemaError},
-    text,
+    model::{Kind, Logical, Name, NodeId, Properties, Schema, SchemaError},
 };
 
 impl Schema {
@@ -40,18 +37,7 @@ impl Schema {
                 _ => {}
             }
         }
-        let mut inner = Inner {
-            nodes,
-            root: self.inner.root,
-            text: Box::default(),
-            external: self.inner.external.clone(),
-            reference_names: self.inner.reference_names.clone(),
-            shapes: OnceLock::new(),
-        };
-        inner.text = text::to_text(&inner, &inner.reference_names)?.into();
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        self.with_nodes(nodes)
     }
 
     fn default(&self, schema: NodeId, default: &Value) -> Value {

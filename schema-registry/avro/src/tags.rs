@@ -1,13 +1,8 @@
 //! Tags within a schema: the property `confluent:tags` of records and fields, under the names that catalogues know them by.
 
-use std::sync::{Arc, OnceLock};
-
 use serde_json::Value;
 
-use crate::{
-    model::{Inner, Kind, Node, Properties, Schema, SchemaError},
-    text,
-};
+use crate::model::{Kind, Node, Properties, Schema, SchemaError};
 
 const TAGS: &str = "confluent:tags";
 
@@ -70,18 +65,7 @@ impl Schema {
                 known.retain(|tag| !tags.contains(tag));
             });
         }
-        let mut inner = Inner {
-            nodes,
-            root: self.inner.root,
-            text: Box::default(),
-            external: self.inner.external.clone(),
-            reference_names: self.inner.reference_names.clone(),
-            shapes: OnceLock::new(),
-        };
-        inner.text = text::to_text(&inner, &inner.reference_names)?.into();
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        self.with_nodes(nodes)
     }
 }
 

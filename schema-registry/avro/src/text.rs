@@ -2,11 +2,16 @@
 //!
 //! A chain of names can be longer than any stack, so both printers keep a list of what remains to be written.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::{Arc, OnceLock},
+};
 
 use crate::{
     json::{self, MAX_DEPTH},
-    model::{Enum, Field, Fixed, Inner, Kind, Name, NodeId, Order, Properties, Record, Schema, SchemaError},
+    model::{
+        Enum, Field, Fixed, Inner, Kind, Name, Node, NodeId, Order, Properties, Record, Schema, SchemaError,
+    },
     names,
 };
 
@@ -20,6 +25,22 @@ impl Schema {
     /// change how data is read.
     pub fn parsing_canonical_form(&self) -> String {
         canonical_form(self)
+    }
+
+    /// The same schema of other nodes, with the text that they have.
+    pub(crate) fn with_nodes(&self, nodes: Vec<Node>) -> Result<Self, SchemaError> {
+        let mut inner = Inner {
+            nodes,
+            root: self.inner.root,
+            text: Box::default(),
+            external: self.inner.external.clone(),
+            reference_names: self.inner.reference_names.clone(),
+            shapes: OnceLock::new(),
+        };
+        inner.text = to_text(&inner, &inner.reference_names)?.into();
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 }
 
