@@ -1,7 +1,10 @@
 use std::{
     fmt,
-    sync::atomic::{AtomicI64, Ordering},
-    time::{SystemTime, UNIX_EPOCH},
+    sync::{
+        OnceLock,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +23,12 @@ impl fmt::Display for Timestamp {
 /// The wall clock, injected so that tests and simulations own the time.
 pub trait Clock: Send + Sync + fmt::Debug {
     fn now(&self) -> Timestamp;
+
+    /// Time as it passes, from any beginning: unlike [`Self::now`] it never jumps when somebody sets the clock. For how long
+    /// something takes; only differences mean anything.
+    fn steady(&self) -> Timestamp {
+        self.now()
+    }
 }
 
 /// The machine's own clock.
@@ -35,24 +44,47 @@ impl Clock for SystemClock {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
+
+    fn steady(&self) -> Timestamp {
+        static BEGINNING: OnceLock<Instant> = OnceLock::new();
+        let passed = BEGINNING.get_or_init(Instant::now).elapsed();
+        Timestamp(i64::try_from(passed.as_millis()).unwrap_or(i64::MAX))
+    }
 }
 
 /// A clock that stands still until it is told to move.
 #[derive(Debug, Default)]
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    now: AtomicI64,
+    jumped: AtomicI64,
+}
 
 impl ManualClock {
     pub fn at(now: Timestamp) -> Self {
-        Self(AtomicI64::new(now.0))
+        Self {
+            now: AtomicI64::new(now.0),
+            jumped: AtomicI64::default(),
+        }
     }
 
+    /// Lets time pass.
     pub fn advance_ms(&self, ms: i64) {
-        self.0.fetch_add(ms, Ordering::SeqCst);
+        self.now.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    /// Sets the clock forward or back, while no time passes.
+    pub fn jump_ms(&self, ms: i64) {
+        self.now.fetch_add(ms, Ordering::SeqCst);
+        self.jumped.fetch_add(ms, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
+        Timestamp(self.now.load(Ordering::SeqCst))
+    }
+
+    fn steady(&self) -> Timestamp {
+        Timestamp(self.now().0 - self.jumped.load(Ordering::SeqCst))
     }
 }

@@ -26,7 +26,10 @@ mod transactions;
 use std::{
     fmt,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -37,6 +40,7 @@ use millstream_broker_storage::{
 };
 use millstream_types::{Clock, TopicName};
 use tokio::sync::watch;
+use tracing::info;
 use uuid::Uuid;
 
 use crate::{BrokerSettings, InvalidSettings, SchemaSource, metrics::Metrics, schemas::SchemaRecords};
@@ -97,6 +101,8 @@ pub struct Broker {
     storage: Storage,
     clock: Arc<dyn Clock>,
     coordinator: Mutex<Coordinator>,
+    /// By how much the wall clock was ahead of the steady one when the coordinator was locked last.
+    ahead_ms: AtomicI64,
     /// Changes when members may have a new assignment.
     rebalanced: watch::Sender<()>,
     waiters: groups::Waiters,
@@ -108,6 +114,13 @@ pub struct Broker {
     cluster_id: Uuid,
     recovery: Recovery,
     metrics: Metrics,
+}
+
+/// Smaller ones are how a clock is corrected all the time.
+const SMALLEST_JUMP_MS: i64 = 500;
+
+fn ahead_ms(clock: &dyn Clock) -> i64 {
+    clock.now().0 - clock.steady().0
 }
 
 const CLUSTER_ID_KEY: &[u8] = b"cluster-id";
@@ -130,6 +143,7 @@ impl Broker {
             coordinator.replay(&(key, Some(value)))?;
         }
         resources::configure(&storage, &mut coordinator.groups);
+        let ahead_ms = ahead_ms(&*clock).into();
         coordinator.groups.start(clock.now());
         let stored = settings::with_stored(&storage, &config.settings);
         let settings = driven(&storage, drive, stored).await?;
@@ -139,6 +153,7 @@ impl Broker {
             storage,
             clock,
             coordinator: Mutex::new(coordinator),
+            ahead_ms,
             rebalanced: watch::Sender::new(()),
             waiters: groups::Waiters::default(),
             deadline_near: Arc::default(),
@@ -227,8 +242,18 @@ impl Broker {
         Ok(topic)
     }
 
+    /// Whoever gets it finds the deadlines of groups where they should be, even if the clock was set meanwhile. (Those of
+    /// transactions are stored, and are of the wall clock, as in Kafka.)
     fn lock(&self) -> MutexGuard<'_, Coordinator> {
-        self.coordinator.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut coordinator = self.coordinator.lock().unwrap_or_else(PoisonError::into_inner);
+        let ahead_ms = ahead_ms(&*self.clock);
+        let jump_ms = ahead_ms - self.ahead_ms.load(Ordering::Relaxed);
+        if jump_ms.abs() >= SMALLEST_JUMP_MS {
+            self.ahead_ms.store(ahead_ms, Ordering::Relaxed);
+            info!(jump_ms, "the clock was set");
+            coordinator.groups.clock_jumped(jump_ms);
+        }
+        coordinator
     }
 
     /// Queues a decision for the disk as one atom and applies it. Between deciding and this the lock must be held.

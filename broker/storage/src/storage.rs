@@ -425,18 +425,18 @@ fn clean_on(engine: &Engine) {
 
 fn seal_on(engine: &Engine) {
     let every = Duration::from_millis(engine.config.maintain_every_ms);
-    let mut maintained = engine.clock.now();
+    let mut maintained = engine.clock.steady();
     // the next file is there before it is needed; if the disk is full, whoever writes will hear of it
     let _ = engine.pool.prepare();
     // what crashes left behind is sealed at once: writers wait when too much of it has gathered
     engine.bell.ring();
     while engine.stage().refusal.is_none() {
         engine.bell.wait(every);
-        let now = engine.clock.now();
-        let due = now.0 - maintained.0 >= i64::try_from(engine.config.maintain_every_ms).unwrap_or(i64::MAX);
+        let passed_ms = engine.clock.steady().0 - maintained.0;
+        let due = passed_ms >= i64::try_from(engine.config.maintain_every_ms).unwrap_or(i64::MAX);
         let done = if due {
-            maintained = now;
-            engine.maintain(now)
+            maintained = engine.clock.steady();
+            engine.maintain(engine.clock.now())
         } else {
             engine.seal_closed()
         };

@@ -1,13 +1,39 @@
-use millstream_protocol::messages::{
-    AddPartitionsToTxnRequest, InitProducerIdRequest, StrBytes,
-    add_partitions_to_txn_request::AddPartitionsToTxnTopic,
+use millstream_protocol::{
+    batch::{BatchBuilder, Compression},
+    messages::{
+        AddPartitionsToTxnRequest, InitProducerIdRequest, ProduceRequest, StrBytes,
+        add_partitions_to_txn_request::AddPartitionsToTxnTopic,
+        produce_request::{PartitionProduceData, TopicProduceData},
+    },
 };
+use millstream_types::{Producer, ProducerEpoch, ProducerId, Timestamp};
 use serde_json::json;
 
 use crate::{
     kafka::Kafka,
     support::{Workplace, finish},
 };
+
+/// One record of an open transaction.
+fn transactional(topic: &'static str, producer: i64, epoch: i16) -> ProduceRequest {
+    let producer = Producer {
+        id: ProducerId(producer),
+        epoch: ProducerEpoch(epoch),
+    };
+    let mut batch = BatchBuilder::new(Compression::None)
+        .producer(producer, 0)
+        .transactional();
+    batch.push_parts(Timestamp(1_000), None, Some(b"open"), &[]);
+    let data = PartitionProduceData::default().with_records(Some(batch.build().unwrap()));
+    let data = TopicProduceData::default()
+        .with_name(StrBytes::from_static_str(topic).into())
+        .with_partition_data(vec![data]);
+    ProduceRequest::default()
+        .with_transactional_id(Some(StrBytes::from_static_str("copier").into()))
+        .with_acks(-1)
+        .with_timeout_ms(30_000)
+        .with_topic_data(vec![data])
+}
 
 #[tokio::test]
 async fn an_open_transaction_is_found_and_aborted() {
@@ -64,6 +90,18 @@ async fn an_open_transaction_is_found_and_aborted() {
         place.json(&format!("transaction list --hanging {target}")).await,
         json!([])
     );
+
+    // By its place in the log, as one would that no coordinator knows.
+    let produce = transactional("t", begun.producer_id.0, begun.producer_epoch);
+    let written = producer.call(&produce, 9).await;
+    let written = &written.responses[0].partition_responses[0];
+    assert_eq!((written.error_code, written.base_offset), (0, 0));
+    let at = format!("transaction abort --topic t --partition 0 --start-offset 0 {target}");
+    place.ok(&at).await;
+    place
+        .run(&at)
+        .await
+        .assert_fails(1, &["error: ", "no open transaction"]);
 
     place.ok(&format!("transaction abort copier {target}")).await;
     let described = place.json(&format!("transaction describe copier {target}")).await;

@@ -259,6 +259,11 @@ impl Groups {
         context.effects
     }
 
+    /// Somebody has set the clock by so much while no time passed: whoever has until then, has as long as before.
+    pub fn clock_jumped(&mut self, by_ms: i64) {
+        self.timers.shift(by_ms);
+    }
+
     /// When [`Self::expire`] has something to do, as things are.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.timers.next_deadline()

@@ -56,6 +56,16 @@ impl Timers {
         }
     }
 
+    /// Moves all deadlines.
+    pub(super) fn shift(&mut self, by_ms: i64) {
+        let moved = |at: Timestamp| Timestamp(at.0.saturating_add(by_ms));
+        self.deadlines.values_mut().for_each(|at| *at = moved(*at));
+        let queue = std::mem::take(&mut self.queue).into_iter();
+        self.queue = queue
+            .map(|(at, group, timer)| (moved(at), group, timer))
+            .collect();
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
         self.queue.first().map(|(at, _, _)| *at)
     }
@@ -87,6 +97,9 @@ mod tests {
         assert_eq!(timers.next_deadline(), Some(Timestamp(5)));
         assert_eq!(timers.pop(Timestamp(4)), None);
         assert_eq!(timers.pop(Timestamp(5)), Some((a.clone(), Timer::Join)));
+        timers.shift(-3);
+        assert_eq!(timers.next_deadline(), Some(Timestamp(4)));
+        timers.shift(3);
         timers.cancel_all(&a);
         assert_eq!(timers.pop(Timestamp(100)), Some((b, Timer::Sync)));
         assert_eq!((timers.pop(Timestamp(100)), timers.next_deadline()), (None, None));

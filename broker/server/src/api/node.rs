@@ -63,8 +63,9 @@ impl Node {
         }
     }
 
+    /// Of a clock that never jumps: for rates and for what is idle.
     pub(crate) fn now_ms(&self) -> i64 {
-        self.broker.clock().now().0
+        self.broker.clock().steady().0
     }
 
     pub(super) fn storage(&self) -> &Storage {

@@ -189,7 +189,7 @@ pub(super) fn start_timer(broker: &Arc<Broker>) {
 
 async fn run_timer(broker: Weak<Broker>) {
     // As in Kafka the first check comes after the first interval: groups that were just left keep their generation.
-    let Some(mut offsets_checked) = broker.upgrade().map(|broker| broker.clock().now()) else {
+    let Some(mut offsets_checked) = broker.upgrade().map(|broker| broker.clock().steady()) else {
         return;
     };
     loop {
@@ -203,12 +203,13 @@ async fn run_timer(broker: Weak<Broker>) {
         if let Err(error) = broker.expire_transactional_ids() {
             warn!(%error, "unused transactional ids were not forgotten; it is tried again");
         }
-        let now = broker.clock().now();
+        let steady = broker.clock().steady();
         let every_ms = broker.settings().offsets_retention_check_ms;
-        if now.0.saturating_sub(offsets_checked.0) >= every_ms {
+        if steady.0.saturating_sub(offsets_checked.0) >= every_ms {
             broker.expire_offsets();
-            offsets_checked = now;
+            offsets_checked = steady;
         }
+        let now = broker.clock().now();
         let until_next = next.map_or(TICK, |at| {
             Duration::from_millis(u64::try_from(at.0.saturating_sub(now.0)).unwrap_or(0))
         });

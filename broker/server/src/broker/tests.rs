@@ -308,3 +308,32 @@ fn the_timer_sleeps_until_a_deadline_that_is_near() {
     });
     told.recv_timeout(Duration::from_secs(30)).expect("time passes");
 }
+
+/// An hour forward would end every session at once, an hour back would keep the dead for an hour.
+#[test]
+fn sessions_last_as_long_as_before_when_the_clock_is_set() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let Fixture { broker, clock, .. } = fixture().await;
+        let group = GroupId::new("g");
+        let session = Duration::from_secs(10);
+        let joined = broker.join(&group, &partition(0).topic, session).await.unwrap();
+        let is_member = || broker.assignment(&group, &joined.member).is_ok();
+        let timer = || tokio::time::sleep(Duration::from_secs(1));
+        for jump_ms in [3_600_000, -7_200_000] {
+            clock.jump_ms(jump_ms);
+            timer().await;
+            assert!(is_member(), "{jump_ms}");
+            clock.advance_ms(4_000);
+            timer().await;
+            assert!(is_member(), "{jump_ms}");
+        }
+        clock.advance_ms(2_001);
+        timer().await;
+        assert!(!is_member(), "10 seconds have passed");
+    });
+}

@@ -2,12 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use millstream_broker_server::{CommittedOffset, scrape};
+use millstream_broker_server::{CommittedOffset, MonitorPort, scrape};
 use millstream_protocol::batch::Compression;
 use millstream_types::{GroupId, Offset, Timestamp, TopicPartition};
 
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
 use crate::{
     Server,
+    client::within,
     records::{batch, fetch, produce},
 };
 
@@ -143,4 +149,41 @@ async fn the_page_in_the_docs_lists_exactly_what_a_scrape_shows() {
         .map(|(name, rest)| format!("{name} {}", rest.split_once(" |").unwrap().0))
         .collect();
     assert_eq!(documented, shown);
+}
+
+/// The status line and what is said behind the header.
+async fn get(port: &MonitorPort, path: &str) -> (String, String) {
+    let asked = async {
+        let mut stream = TcpStream::connect(port.local_addr()).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let answer = within(asked).await;
+    let (status, _) = answer.split_once("\r\n").unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    (status.to_owned(), body.to_owned())
+}
+
+#[tokio::test]
+async fn a_broker_is_ready_between_its_recovery_and_its_stop_and_alive_all_the_time() {
+    let port = MonitorPort::open("127.0.0.1:0").await.unwrap();
+    let check = async |expected: &str, said: &str| {
+        let (status, body) = get(&port, "/readyz").await;
+        assert_eq!(status, format!("HTTP/1.1 {expected}"), "{body}");
+        assert!(body.contains(said), "{body}");
+        assert_eq!(get(&port, "/livez").await.0, "HTTP/1.1 200 OK");
+    };
+    check("503 Service Unavailable", "being recovered").await;
+    assert_eq!(get(&port, "/metrics").await.0, "HTTP/1.1 503 Service Unavailable");
+    let server = Server::start().await;
+    port.started(server.broker.clone());
+    check("200 OK", "ready").await;
+    server.broker.close().await;
+    check("503 Service Unavailable", "closed").await;
+    port.stopping();
+    check("503 Service Unavailable", "stopping").await;
+    port.close().await;
 }

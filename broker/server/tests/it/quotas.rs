@@ -97,6 +97,29 @@ async fn limits_are_set_described_and_removed_and_nonsense_is_refused() {
 }
 
 #[tokio::test]
+async fn limits_outlive_a_restart_and_hold_after_it() {
+    let mut server = Server::start().await;
+    let mut client = server.client().await;
+    client.create_topic("t", 1).await;
+    let limit = set(entity("client-id", Some("test")), "producer_byte_rate", 10_000.0);
+    assert_eq!(alter(&mut client, &limit).await, 0);
+    let gone = set(entity("user", None), "request_percentage", 50.0);
+    assert_eq!(alter(&mut client, &gone).await, 0);
+    let mut removal = gone;
+    removal.entries[0].ops[0].remove = true;
+    assert_eq!(alter(&mut client, &removal).await, 0);
+
+    server.restart().await;
+    let mut client = server.client().await;
+    let found = describe(&mut client, Vec::new()).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].values[0].value, 10_000.0);
+    let much = batch(&[&"x".repeat(150_000)], Compression::None);
+    let answer = client.ask::<ProduceRequest>(&produce("t", 0, much), 9).await;
+    assert!(answer.throttle_time_ms > 0, "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_producer_that_is_too_fast_is_answered_at_once_and_then_not_read() {
     let server = Server::start().await;
     let mut client = server.client().await;

@@ -2,10 +2,10 @@ use millstream_protocol::{
     ErrorCode,
     batch::{BatchBuilder, Compression},
     messages::{
-        AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, ApiVersionsRequest, DescribeProducersRequest,
-        DescribeTransactionsRequest, EndTxnRequest, EndTxnResponse, GroupId, InitProducerIdRequest,
-        ListTransactionsRequest, StrBytes, TransactionalId, TxnOffsetCommitRequest, UpdateFeaturesRequest,
-        WriteTxnMarkersRequest,
+        AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, ApiVersionsRequest, ConsumerGroupHeartbeatRequest,
+        DescribeProducersRequest, DescribeTransactionsRequest, EndTxnRequest, EndTxnResponse, GroupId,
+        InitProducerIdRequest, ListTransactionsRequest, StrBytes, TransactionalId, TxnOffsetCommitRequest,
+        UpdateFeaturesRequest, WriteTxnMarkersRequest,
         add_partitions_to_txn_request::{AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction},
         describe_producers_request::TopicRequest,
         describe_transactions_response::TransactionState,
@@ -91,6 +91,17 @@ async fn add_offsets(client: &mut Client, by: Producer, version: i16) -> i16 {
 }
 
 async fn commit_offset(client: &mut Client, by: Producer, version: i16, offset: i64) -> i16 {
+    commit_offset_as(client, by, version, offset, ("", -1)).await
+}
+
+/// In the name of a member in a generation.
+async fn commit_offset_as(
+    client: &mut Client,
+    by: Producer,
+    version: i16,
+    offset: i64,
+    (member, generation): (&str, i32),
+) -> i16 {
     let partition = TxnOffsetCommitRequestPartition::default().with_committed_offset(offset);
     let topic = TxnOffsetCommitRequestTopic::default()
         .with_name(topic_name("t"))
@@ -98,6 +109,8 @@ async fn commit_offset(client: &mut Client, by: Producer, version: i16, offset: 
     let request = TxnOffsetCommitRequest::default()
         .with_transactional_id(id())
         .with_group_id(GroupId(text("g")))
+        .with_member_id(text(member))
+        .with_generation_id(generation)
         .with_producer_id(wire(by.id))
         .with_producer_epoch(by.epoch.0)
         .with_topics(vec![topic]);
@@ -370,4 +383,44 @@ async fn unusable_producers_and_features_are_refused() {
             .map_or(lower.error_code, |result| result.error_code);
         assert_eq!(code, refused, "version {version}");
     }
+}
+
+/// Consume, transform, produce (KIP-447): who is no member any more must not move the place of who is.
+#[tokio::test]
+async fn offsets_of_a_transaction_come_from_members_or_from_nobody_in_particular() {
+    let (server, mut client) = server_with_topic().await;
+    let joining = ConsumerGroupHeartbeatRequest::default()
+        .with_group_id(GroupId(text("g")))
+        .with_member_id(text("m"))
+        .with_rebalance_timeout_ms(30_000)
+        .with_subscribed_topic_names(Some(vec![topic_name("t")]))
+        .with_topic_partitions(Some(Vec::new()));
+    let joined = client.ask(&joining, 1).await;
+    assert_eq!((joined.error_code, joined.member_epoch), (0, 1));
+    let me = begin(&mut client, 4).await;
+    for version in [3, 5] {
+        assert_eq!(add_offsets(&mut client, me, 3).await, 0);
+        for (member, offset, expected) in [
+            (("m", 1), 7, ErrorCode::None),
+            (("m", 2), 9, ErrorCode::IllegalGeneration),
+            (("m", 0), 9, ErrorCode::IllegalGeneration),
+            (("x", 1), 9, ErrorCode::UnknownMemberId),
+        ] {
+            let told = commit_offset_as(&mut client, me, version, offset, member).await;
+            assert_eq!(told, expected.code(), "{member:?} with version {version}");
+        }
+    }
+    assert_eq!(end(&mut client, me, 3, true).await.error_code, 0);
+    let group = millstream_types::GroupId::new("g");
+    let committed = || server.broker.committed(&group, &partition()).unwrap().offset;
+    assert_eq!(committed(), Offset(7), "what was refused is not committed either");
+
+    assert_eq!(add_offsets(&mut client, me, 3).await, 0);
+    assert_eq!(
+        commit_offset(&mut client, me, 3, 8).await,
+        0,
+        "clients that know of no members"
+    );
+    assert_eq!(end(&mut client, me, 3, true).await.error_code, 0);
+    assert_eq!(committed(), Offset(8));
 }

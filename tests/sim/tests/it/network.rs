@@ -100,6 +100,16 @@ impl Wire {
 
     /// One request and its answer. After [`Lost`] the next request takes a new connection.
     pub(crate) async fn ask<R: Request>(&self, request: &R, version: i16) -> Result<R::Response, Lost> {
+        self.ask_within(request, version, GIVES_UP_AFTER_MS).await
+    }
+
+    /// The same for a request that the broker answers when others have done something.
+    pub(crate) async fn ask_within<R: Request>(
+        &self,
+        request: &R,
+        version: i16,
+        patience_ms: u64,
+    ) -> Result<R::Response, Lost> {
         self.correlation_id.set(self.correlation_id.get() + 1);
         let key = ApiKey::try_from(R::KEY).unwrap();
         let header = RequestHeader::default()
@@ -112,7 +122,9 @@ impl Wire {
             .encode(&mut frame, key.request_header_version(version))
             .unwrap();
         request.encode(&mut frame, version).unwrap();
-        let answer = self.exchange(format!("{key:?}"), frame.freeze()).await;
+        let answer = self
+            .exchange(format!("{key:?}"), frame.freeze(), patience_ms)
+            .await;
         let Ok(mut answer) = answer else {
             self.connection.take();
             return Err(Lost);
@@ -123,7 +135,7 @@ impl Wire {
         Ok(decode(&mut answer, version).expect("answers are well-formed"))
     }
 
-    async fn exchange(&self, name: String, frame: Bytes) -> Result<Bytes, Lost> {
+    async fn exchange(&self, name: String, frame: Bytes, patience_ms: u64) -> Result<Bytes, Lost> {
         let connection = self.connection()?;
         let late = if self.chance(1) { HANGING_MS } else { SLOWEST_MS };
         let arrival_ms = self.world().now_ms() + 1 + self.below(late);
@@ -143,7 +155,7 @@ impl Wire {
                 self.world().note(format!("{} {name} answered {:08x}", self.name, crc(&answer)));
                 Ok(answer)
             }
-            () = self.world().sleep(self.lane, GIVES_UP_AFTER_MS) => Err(Lost),
+            () = self.world().sleep(self.lane, patience_ms) => Err(Lost),
         }
     }
 

@@ -10,7 +10,10 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
 use crate::{
-    clients::{Outcomes, RETRY_MS, copy, create_topics, fetch, produce, read, transact},
+    clients::{
+        Member, Outcomes, RETRY_MS, Topics, administer, audit, classic_member, copy, create_topics, fetch,
+        modern_member, produce, read, transact,
+    },
     ledger::Ledger,
     network::{Network, Wire},
     server::Server,
@@ -34,6 +37,10 @@ pub(crate) struct Report {
     pub(crate) acked: usize,
     pub(crate) copied: usize,
     pub(crate) transactions: usize,
+    /// Partitions that were given to members of groups.
+    pub(crate) given: usize,
+    pub(crate) processed: usize,
+    pub(crate) topics_made: usize,
     pub(crate) virtual_ms: u64,
     pub(crate) disk_operations: u64,
     pub(crate) disk_digest: u32,
@@ -46,6 +53,9 @@ impl Report {
         self.acked += other.acked;
         self.copied += other.copied;
         self.transactions += other.transactions;
+        self.given += other.given;
+        self.processed += other.processed;
+        self.topics_made += other.topics_made;
         self.virtual_ms += other.virtual_ms;
         self.disk_operations += other.disk_operations;
     }
@@ -69,6 +79,7 @@ struct Run {
     random: RefCell<SmallRng>,
     crashes: Cell<u64>,
     outcomes: Outcomes,
+    topics: Topics,
     clients: RefCell<Vec<(String, JoinHandle<()>)>>,
 }
 
@@ -88,6 +99,7 @@ impl Run {
             random: RefCell::new(SmallRng::seed_from_u64(seed ^ 0xfa_17)),
             crashes: Cell::new(0),
             outcomes: Rc::default(),
+            topics: Rc::default(),
             clients: RefCell::default(),
         })
     }
@@ -112,6 +124,7 @@ impl Run {
         });
         self.join("setup").await;
         self.start_clients();
+        self.start_groups();
         self.schedule_faults();
         let supervised = || {
             self.supervise();
@@ -125,7 +138,11 @@ impl Run {
         self.crash(true);
         self.join("the last restart").await;
         let copied = self.reckon().await;
+        let (given, processed) = self.ledger.of_groups();
         Report {
+            given,
+            processed,
+            topics_made: self.topics.borrow().len(),
             trace: self.world.take_trace(),
             crashes: self.crashes.get(),
             acked: self.ledger.acked_count(),
@@ -159,7 +176,8 @@ impl Run {
         for (name, task) in self.clients.take() {
             assert!(
                 done || task.is_finished(),
-                "{what}: {name} does not end within {FINISH_WITHIN_MS} ms"
+                "{what}: {name} does not end within {FINISH_WITHIN_MS} ms\n{}",
+                self.world.take_trace().join("\n")
             );
             task.await.unwrap_or_else(|error| panic!("{name}: {error}"));
         }
@@ -198,6 +216,24 @@ impl Run {
         }
     }
 
+    /// Two applications that read a topic, and somebody who looks after other topics.
+    fn start_groups(&self) {
+        for name in ["c1", "c2", "c3"] {
+            let ledger = self.ledger.clone();
+            self.begin(name, |wire| {
+                classic_member(Member::new(wire, ledger, "classic", ("in", PARTITIONS)))
+            });
+        }
+        for name in ["m1", "m2"] {
+            let ledger = self.ledger.clone();
+            self.begin(name, |wire| {
+                modern_member(Member::new(wire, ledger, "modern", ("in", PARTITIONS)))
+            });
+        }
+        let topics = self.topics.clone();
+        self.begin("admin", |wire| administer(wire, topics));
+    }
+
     fn schedule_faults(self: &Rc<Self>) {
         let count = self.random.borrow_mut().random_range(2..10);
         for _ in 0..count {
@@ -227,10 +263,11 @@ impl Run {
                     run.server.disk.set_capacity(None)
                 });
             }
+            // somebody sets the clock, forward or back
             8 => self
                 .world
                 .clock
-                .advance_ms(LONGEST_JUMP_MS / 20 * i64::try_from(number).unwrap()),
+                .jump_ms(LONGEST_JUMP_MS / 10 * (i64::try_from(number).unwrap() - 10)),
             _ => {
                 let run = self.clone();
                 self.world
@@ -246,11 +283,15 @@ impl Run {
         }
         self.crashes.set(self.crashes.get() + 1);
         self.server.crash(power);
-        // whoever starts it again has a look at the disk first
-        self.server.disk.fail_syncs_after(None);
-        self.server.disk.fail_writes_after(None);
+        self.heal();
         let down_ms = self.random.borrow_mut().random_range(1..DOWN_FOR_MS);
         self.restart_after(down_ms);
+    }
+
+    /// Whoever starts it again has a look at the disk first.
+    fn heal(&self) {
+        self.server.disk.fail_syncs_after(None);
+        self.server.disk.fail_writes_after(None);
     }
 
     fn restart_after(self: &Rc<Self>, down_ms: u64) {
@@ -260,6 +301,7 @@ impl Run {
                 if let Err(error) = run.server.start().await {
                     run.world.note(format!("no start: {error}"));
                     run.server.disk.kill();
+                    run.heal();
                     run.restart_after(DOWN_FOR_MS);
                 }
             });
@@ -277,7 +319,9 @@ impl Run {
     async fn reckon(self: &Rc<Self>) -> usize {
         let read: Rc<RefCell<BTreeMap<&str, Records>>> = Rc::default();
         let result = read.clone();
+        let topics = self.topics.clone();
         self.begin("auditor", |wire| async move {
+            audit(&wire, &topics).await;
             for topic in ["plain", "in", "out", "both"] {
                 for partition in 0..PARTITIONS {
                     for (offset, value) in read_all(&wire, topic, partition).await {
@@ -292,6 +336,7 @@ impl Run {
         for topic in ["plain", "in"] {
             self.ledger.check(topic, &read[topic]);
         }
+        self.ledger.check_processed(&["classic", "modern"], &read["in"]);
         let of = |topic: &str, partition| -> Vec<&String> {
             let all = read.get(topic).into_iter().flatten();
             all.filter(|((p, _), _)| *p == partition)

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use millstream_broker_server::{Broker, BrokerConfig, Loopback, LoopbackConnection};
+use millstream_broker_server::{Broker, BrokerConfig, BrokerSettings, Loopback, LoopbackConnection};
 use millstream_broker_storage::{Drive, StorageConfig, WriteError, sim::SimDisk};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::task::JoinHandle;
@@ -13,6 +13,14 @@ use crate::world::{WORLD, World};
 /// A write and its fsync take up to so long.
 const SLOWEST_DISK_MS: u64 = 12;
 const MAINTAIN_EVERY_MS: u64 = 300;
+/// Sessions that end within a run.
+const SETTINGS: [(&str, &str); 5] = [
+    ("group.min.session.timeout.ms", "1000"),
+    ("group.consumer.min.session.timeout.ms", "1000"),
+    ("group.consumer.session.timeout.ms", "3000"),
+    ("group.consumer.min.heartbeat.interval.ms", "100"),
+    ("group.consumer.heartbeat.interval.ms", "500"),
+];
 
 pub(crate) struct Server {
     world: Rc<World>,
@@ -52,7 +60,9 @@ impl Server {
     /// Starts the next life. Fails only for a disk that is full or fails.
     pub(crate) async fn start(self: &Rc<Self>) -> Result<(), String> {
         let seed = self.random.borrow_mut().random();
+        let settings = SETTINGS.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let config = BrokerConfig {
+            settings: BrokerSettings::parse(settings.into()).map_err(|error| error.to_string())?,
             storage: StorageConfig {
                 seed: Some(seed),
                 ..self.config.clone()

@@ -21,7 +21,7 @@ const START_MS: i64 = 1_720_000_000_000;
 
 /// The milliseconds with that remainder by [`LANES`].
 pub(crate) type Lane = u64;
-pub(crate) const LANES: u64 = 16;
+pub(crate) const LANES: u64 = 20;
 /// The broker's disk, faults, restarts.
 pub(crate) const WORLD: Lane = 0;
 

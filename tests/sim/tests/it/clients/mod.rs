@@ -1,6 +1,10 @@
 //! Clients, each a task with randomness of its own, and the requests that they share.
 
+mod admin;
+mod classic;
 mod copier;
+mod member;
+mod modern;
 mod producer;
 mod reader;
 mod transactor;
@@ -20,7 +24,11 @@ use millstream_protocol::{
 };
 use millstream_types::{Producer, ProducerEpoch, ProducerId, Timestamp};
 
+pub(crate) use admin::{Topics, administer, audit};
+pub(crate) use classic::classic_member;
 pub(crate) use copier::copy;
+pub(crate) use member::Member;
+pub(crate) use modern::modern_member;
 pub(crate) use producer::produce;
 pub(crate) use reader::read;
 pub(crate) use transactor::{Outcomes, transact};
