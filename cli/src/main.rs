@@ -8,6 +8,7 @@
 mod args;
 mod commands;
 mod exit;
+mod heap;
 mod host;
 mod lag;
 mod loggers;

@@ -5,7 +5,9 @@ use clap::Subcommand;
 use millstream_broker_server::{BrokerSettings, read_properties};
 
 use super::topic::key_value;
-use crate::{Context, exit::Exit, host::Host, monitor::MetricsListen, schemas::port::RegistryListen, stop};
+use crate::{
+    Context, exit::Exit, heap, host::Host, monitor::MetricsListen, schemas::port::RegistryListen, stop,
+};
 
 /// What a listener without TLS and SASL is called in `listeners`.
 const PLAINTEXT: &str = "PLAINTEXT://";
@@ -63,6 +65,7 @@ impl Command {
 
 impl Serve {
     async fn execute(self, context: &mut Context) -> anyhow::Result<Exit> {
+        heap::keep_free_memory();
         let stop = stop::on_signal(&context.talk)?;
         let settings = self.settings()?;
         let monitor = self.metrics.open(&context.talk).await?;
