@@ -51,6 +51,9 @@ impl Engine {
         bytes: Bytes,
         origin: AppendOrigin,
     ) -> Result<Ticket<Appended>, AppendError> {
+        if !bytes.is_unique() {
+            self.counters.copied_batches.add(1);
+        }
         let mut batch = RecordBatch::parse(bytes)?;
         let topic = self
             .topics()

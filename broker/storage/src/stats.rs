@@ -32,6 +32,8 @@ pub struct StorageStats {
     pub appended_bytes: u64,
     /// Batches that were sent again and answered with their old offset.
     pub duplicate_batches: u64,
+    /// Batches that somebody else still looked at, so that their offsets were written into a copy.
+    pub copied_batches: u64,
     /// Groups of writes, each with one sync. Bytes divided by groups is how well the disk is used.
     pub written_groups: u64,
     pub written_bytes: u64,
@@ -71,6 +73,7 @@ pub(crate) struct Counters {
     pub(crate) appended_records: Counter,
     pub(crate) appended_bytes: Counter,
     pub(crate) duplicate_batches: Counter,
+    pub(crate) copied_batches: Counter,
     pub(crate) written_groups: Counter,
     pub(crate) written_bytes: Counter,
     pub(crate) syncs: Timings,
@@ -131,6 +134,7 @@ impl Engine {
             appended_records: counters.appended_records.get(),
             appended_bytes: counters.appended_bytes.get(),
             duplicate_batches: counters.duplicate_batches.get(),
+            copied_batches: counters.copied_batches.get(),
             written_groups: counters.written_groups.get(),
             written_bytes: counters.written_bytes.get(),
             syncs: counters.syncs.get(),

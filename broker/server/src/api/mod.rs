@@ -359,15 +359,17 @@ impl Session {
             return Err(RequestError::UnsupportedVersion { key, version });
         }
         let bytes = frame.len();
-        let header_version = api_key(key).request_header_version(version);
-        let header: RequestHeader = decode(&mut frame, header_version)?;
-        let client_id = header.client_id.unwrap_or_default();
+        let client_id = {
+            let header_version = api_key(key).request_header_version(version);
+            let header: RequestHeader = decode(&mut frame, header_version)?;
+            // Not a part of the frame, which would be shared by it; nor does the header live on.
+            StrBytes::from_string(header.client_id.unwrap_or_default().to_string())
+        };
         let call = Call {
             node: self.node.clone(),
             version,
             correlation_id: peek.correlation_id,
-            // Not a part of the frame, which would be shared by it.
-            client_id: StrBytes::from_string(client_id.to_string()),
+            client_id,
             peer: self.peer,
             listener: self.listener.clone(),
             frame_bytes: bytes,

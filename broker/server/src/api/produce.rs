@@ -33,12 +33,13 @@ const HEAVY_PACKED_BYTES: usize = 16 << 10;
 
 impl Handle for ProduceRequest {
     async fn handle(self, call: Call) -> Reply<ProduceResponse> {
-        let acks_known = ACKS.contains(&self.acks);
-        let mut topics = Vec::with_capacity(self.topic_data.len());
-        for topic in self.topic_data {
-            topics.push(append_topic(&call, topic, acks_known).await);
+        let acks = self.acks;
+        let topic_data = batches(self);
+        let mut topics = Vec::with_capacity(topic_data.len());
+        for topic in topic_data {
+            topics.push(append_topic(&call, topic, ACKS.contains(&acks)).await);
         }
-        if self.acks == ACKS_NONE {
+        if acks == ACKS_NONE {
             return Reply::Nothing;
         }
         let answer = async move {
@@ -47,6 +48,15 @@ impl Handle for ProduceRequest {
         };
         Reply::Later(answer.boxed())
     }
+}
+
+/// The batches of a request, and nothing else of its frame: a batch alone in its buffer is edited in place.
+fn batches(request: ProduceRequest) -> Vec<TopicProduceData> {
+    let mut topics = request.topic_data;
+    for topic in &mut topics {
+        topic.name = StrBytes::from_string(topic.name.to_string()).into();
+    }
+    topics
 }
 
 /// Appends that have their offsets, or were refused.

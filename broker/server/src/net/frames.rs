@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use futures::future::{BoxFuture, FutureExt};
 use millstream_protocol::frame::{FrameError, SIZE_BYTES, frame_length};
 use tokio::{
@@ -80,7 +80,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             self.afford((self.buffer.len() + room).saturating_sub(Self::CHUNK_BYTES))
                 .await;
             self.buffer.reserve(room);
-            if self.read().await? == 0 {
+            if self.read(room).await? == 0 {
                 return if self.buffer.is_empty() {
                     Ok(None)
                 } else {
@@ -104,9 +104,11 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         let _ = timeout_at(Instant::now() + LINGER, to_end).await;
     }
 
-    async fn read(&mut self) -> Result<usize, ReadFrameError> {
+    /// Not beyond what was asked for, though there may be room: what comes behind a large frame would share its memory.
+    async fn read(&mut self, at_most: usize) -> Result<usize, ReadFrameError> {
         let arrived_bytes = self.buffer.len();
-        let read = self.stream.read_buf(&mut self.buffer);
+        let mut room = (&mut self.buffer).limit(at_most);
+        let read = self.stream.read_buf(&mut room);
         let Some(began) = self.began else {
             let read = read.await?;
             self.began = Some(Instant::now());
@@ -143,12 +145,10 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 
     fn take(&mut self, length: usize) -> Bytes {
         let mut frame = self.buffer.split_to(SIZE_BYTES + length);
-        self.began = None;
-        if self.buffer.is_empty() {
-            // An empty remainder would still share the frame's memory, so that nobody could edit it in place.
-            self.buffer = BytesMut::new();
-        } else {
-            self.began = Some(Instant::now());
+        self.began = (!self.buffer.is_empty()).then(Instant::now);
+        // A remainder, even an empty one, shares the frame's memory, so that nobody could edit the frame in place.
+        if self.buffer.len() < length {
+            self.buffer = BytesMut::from(&self.buffer[..]);
         }
         let _size = frame.split_to(SIZE_BYTES);
         frame.freeze()

@@ -44,6 +44,35 @@ async fn frames_are_cut_wherever_the_reads_fall() {
 }
 
 #[tokio::test]
+async fn a_large_frame_shares_its_memory_with_nothing_that_follows() {
+    let bodies = [
+        vec![1; 20_000],
+        vec![2; 9_000],
+        vec![3; 300_000],
+        b"small".to_vec(),
+        vec![4; 100_000],
+    ];
+    let stream: Vec<u8> = bodies.iter().flat_map(|body| framed(body)).collect();
+    let (mut write, read) = tokio::io::duplex(1 << 20);
+    write.write_all(&stream).await.unwrap();
+    let mut frames = FrameReader::new(read, MAX_FRAME_BYTES, Budget::new(1 << 20));
+    for body in bodies {
+        let (frame, _held) = frames.next().await.unwrap().expect("a frame");
+        assert_eq!(frame, body);
+        if body.len() < 1000 {
+            continue;
+        }
+        let at = frame.as_ptr();
+        let edited = frame.try_into_mut().expect("nobody else looks at it");
+        assert_eq!(
+            (edited.as_ptr(), edited.len()),
+            (at, body.len()),
+            "it was not copied"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_declared_length_reserves_no_memory() {
     let (mut write, read) = tokio::io::duplex(64 << 10);
     let mut frames = FrameReader::new(read, MAX_FRAME_BYTES, Budget::new(1 << 20));

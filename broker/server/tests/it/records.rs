@@ -4,7 +4,7 @@ use millstream_protocol::{
     ErrorCode,
     batch::{BatchBuilder, Compression, RecordBatch, split},
     messages::{
-        ListOffsetsRequest, MetadataRequest,
+        ListOffsetsRequest, MetadataRequest, StrBytes, TransactionalId,
         fetch_request::{FetchPartition, FetchTopic},
         list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
         metadata_request::MetadataRequestTopic,
@@ -379,4 +379,29 @@ async fn sealed_batches_leave_from_their_files_among_other_answers() {
         }
     }
     assert!(server.broker.storage().stats().read_from_segment_bytes > 20 * 100_000);
+}
+
+#[tokio::test]
+async fn batches_are_edited_where_they_arrived() {
+    let (server, mut client) = server_with_topic().await;
+    let named = |bytes: usize| {
+        let records = batch(&["v".repeat(bytes).as_str()], Compression::None);
+        produce("t", 0, records)
+            .with_transactional_id(Some(TransactionalId(StrBytes::from_static_str("someone"))))
+    };
+    for bytes in [300, 20_000, 300_000] {
+        let answer = client.ask(&named(bytes), 9).await;
+        assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
+    }
+    // One right behind the other, so that reads do not fall where requests end.
+    let mut pipeline = Vec::new();
+    for bytes in [100_000, 20_000, 500_000, 30_000] {
+        pipeline.extend_from_slice(&client.framed(&named(bytes), 9));
+    }
+    client.send_bytes(&pipeline).await;
+    for _ in 0..4 {
+        within(client.frame()).await.expect("an answer");
+    }
+    let stats = server.broker.storage().stats();
+    assert_eq!((stats.appended_batches, stats.copied_batches), (7, 0));
 }
