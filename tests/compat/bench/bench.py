@@ -156,7 +156,6 @@ def throughput(broker, size, codec, partitions, megabytes, results):
     row = f"{size} B, {codec}, {partitions} partition{'s' if partitions > 1 else ''}"
     produced = measure(broker, ["-P", "-t", name, "-s", str(size), "-c", str(count), "-z", codec, *PRODUCER], megabytes)
     results.setdefault((row, "produce"), {})[broker.name] = produced
-    broker.drop(name)
     # Both brokers are read with the same batches in them: full ones. Those of the measurement are as long as the broker
     # made the producer wait.
     name = broker.topic(f"{name}-full", partitions)
@@ -166,7 +165,6 @@ def throughput(broker, size, codec, partitions, megabytes, results):
     fetch = ["-C", "-t", name, *parts, "-c", str(count), "-o", "beginning"]
     fetch += ["-X", "fetch.message.max.bytes=4000000", "-X", "queued.max.messages.kbytes=262144"]
     results.setdefault((row, "fetch"), {})[broker.name] = measure(broker, fetch, megabytes) if produced else None
-    broker.drop(name)
 
 
 def latency(broker, seconds, results):
