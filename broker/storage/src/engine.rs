@@ -27,12 +27,16 @@ use crate::{
     segment::SegmentFiles,
     stage::{Stage, TopicEntry},
     stats::Counters,
-    wal::{WalFile, pool::Pool},
+    wal::{WalFile, fresh::Fresh, pool::Pool},
     writer::Writer,
 };
 
 /// Complete files of the write-ahead log that may wait for the sealer: they bound the time of a restart.
 const MAX_UNSEALED_FILES: usize = 4;
+
+/// The sealer begins to copy when that part of the ring is new. Nothing is kept in memory for it beyond the ring, as long
+/// as it keeps up.
+const COPIED_OF_RING: usize = 4;
 
 pub(crate) struct Engine {
     pub(crate) disk: Arc<dyn Disk>,
@@ -48,6 +52,8 @@ pub(crate) struct Engine {
     pub(crate) writer: Mutex<Writer>,
     /// Complete files of the write-ahead log, oldest first.
     pub(crate) closed: Mutex<Vec<Arc<WalFile>>>,
+    /// Locked only while nothing else is waited for.
+    pub(crate) fresh: Mutex<Fresh>,
     pub(crate) sealer: Mutex<Sealer>,
     /// Held by whoever seals, from the first file to the last.
     pub(crate) sealing: Mutex<()>,
@@ -95,7 +101,7 @@ impl Engine {
             bell: Bell::default(),
             cleaner: Mutex::default(),
             cleaner_bell: Bell::default(),
-            next_generation: AtomicU32::new(found.sealer.state.last_generation() + 1),
+            next_generation: AtomicU32::new(found.sealer.state().last_generation() + 1),
             counters: Counters::default(),
             record_check: OnceLock::new(),
             sealing: Mutex::new(()),
@@ -110,6 +116,7 @@ impl Engine {
             room_async: Notify::new(),
             writer: Mutex::new(Writer::new(config.ring_bytes)),
             closed: Mutex::new(found.closed),
+            fresh: Mutex::new(Fresh::new(config.ring_bytes / COPIED_OF_RING)),
             sealer: Mutex::new(found.sealer),
             random: Mutex::new(found.random),
             topic_names: RwLock::new(names_by_id(&found.topics)),

@@ -2,9 +2,9 @@
 //!
 //! A record's way: [`Storage::append`] checks its batch, gives it an offset and queues it (`append.rs`, `stage.rs`); the
 //! writer thread gathers all that is queued into one write and one fsync, then moves the high watermarks (`writer.rs`);
-//! when the file of the write-ahead log is full, the sealer copies it into segments and writes a checkpoint
-//! (`sealer.rs`); retention removes old segments (`retention.rs`), compaction writes them anew with the last record of each
-//! key (`compact/`). `recover.rs` is the way back after a crash, `verify.rs` reads all of it and says what is wrong.
+//! the sealer copies the log into segments, and writes a checkpoint when a file of it is full (`sealer/`); retention removes
+//! old segments (`retention.rs`), compaction writes them anew with the last record of each key (`compact/`). `recover.rs` is
+//! the way back after a crash, `verify.rs` reads all of it and says what is wrong.
 //!
 //! Invariants
 //! - Acknowledged means durable: a ticket resolves, and a high watermark moves, only after the fsync.

@@ -86,6 +86,12 @@ pub struct AbortedTxn {
     pub last_offset: Offset,
 }
 
+impl Entry {
+    fn is_expired(&self, now_ms: i64, expiration_ms: i64) -> bool {
+        self.open.is_none() && self.last_seen_ms <= now_ms.saturating_sub(expiration_ms)
+    }
+}
+
 impl Producers {
     /// Whether a batch of records may be appended. Batches without a producer always may.
     pub(crate) fn check(&self, batch: &BatchInfo) -> Result<Verdict, ProducerError> {
@@ -229,7 +235,13 @@ impl Producers {
     /// Forgets producers that were silent for that long and have nothing open.
     pub(crate) fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
         self.entries
-            .retain(|_, e| e.open.is_some() || e.last_seen_ms > now_ms.saturating_sub(expiration_ms));
+            .retain(|_, entry| !entry.is_expired(now_ms, expiration_ms));
+    }
+
+    /// Whether [`Self::expire`] would forget any.
+    pub(crate) fn any_expired(&self, now_ms: i64, expiration_ms: i64) -> bool {
+        let mut entries = self.entries.values();
+        entries.any(|entry| entry.is_expired(now_ms, expiration_ms))
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {

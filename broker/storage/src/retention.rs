@@ -10,6 +10,7 @@ use crate::{
     TopicConfig,
     engine::{Engine, lock},
     partition::PartitionId,
+    sealer::Sealer,
     segment::{SegmentMeta, index_path, log_path},
     state::PartitionLog,
 };
@@ -18,28 +19,22 @@ impl Engine {
     /// Most of the time nothing is old enough: then nothing is copied either.
     pub(crate) fn retain(&self, now: Timestamp) -> io::Result<()> {
         let mut sealer = lock(&self.sealer);
+        self.follow(&mut sealer, now);
         let mut due = Vec::new();
-        for topic in sealer.state.topics.values_mut() {
+        for topic in sealer.state().topics.values() {
             let config = self.config_in_force(&topic.topic);
-            for (index, log) in (0..).zip(&mut topic.partitions) {
-                let id = PartitionId {
-                    topic: topic.topic.id,
-                    index,
-                };
-                self.follow_log_start(&topic.topic.name, id, log);
-                log.state
-                    .producers
-                    .expire(now.0, self.config.producer_id_expiration_ms);
+            for (index, log) in (0..).zip(&topic.partitions) {
                 let count = expired(log, &config, now);
                 if count > 0 {
-                    due.push((id, count));
+                    let topic = topic.topic.id;
+                    due.push((PartitionId { topic, index }, count));
                 }
             }
         }
         if due.is_empty() {
             return Ok(());
         }
-        let mut state = sealer.state.clone();
+        let mut state = sealer.state().clone();
         let mut gone = Vec::new();
         for (id, count) in due {
             let log = state.partition(id).expect("was just there");
@@ -50,19 +45,35 @@ impl Engine {
         }
         self.save(&mut sealer, state)?;
         for (id, _) in &gone {
-            self.show_sealed(&sealer.state, *id);
-            self.show_log_start(&sealer.state, *id);
+            self.show_sealed(sealer.state(), *id);
+            self.show_log_start(sealer.state(), *id);
         }
         gone.into_iter()
             .try_for_each(|(id, segment)| self.remove(id, &segment))
     }
 
-    /// A `DeleteRecords` that is durable, but in a part of the log that is not sealed, counts already.
-    fn follow_log_start(&self, name: &millstream_types::TopicName, id: PartitionId, log: &mut PartitionLog) {
-        let topics = self.topics();
-        let entry = topics.get(name).filter(|entry| entry.topic.id == id.topic);
-        if let Some(view) = entry.and_then(|entry| entry.partitions.get(id.index as usize)) {
-            log.advance_log_start(view.watermarks().log_start.0);
+    /// What counts already, though no sealed part of the log says so: a `DeleteRecords` that is durable, and producers that
+    /// were silent for too long. Not written down at once: after a crash it is found again.
+    fn follow(&self, sealer: &mut Sealer, now: Timestamp) {
+        let expiration_ms = self.config.producer_id_expiration_ms;
+        let mut behind = Vec::new();
+        for topic in sealer.state().topics.values() {
+            let topics = self.topics();
+            let entry = topics.get(&topic.topic.name);
+            let views = entry.filter(|entry| entry.topic.id == topic.topic.id);
+            for (index, log) in (0..).zip(&topic.partitions) {
+                let view = views.and_then(|entry| entry.partitions.get(index as usize));
+                let start = view.map_or(log.log_start, |view| view.watermarks().log_start.0);
+                if start > log.log_start || log.state.producers.any_expired(now.0, expiration_ms) {
+                    let topic = topic.topic.id;
+                    behind.push((PartitionId { topic, index }, start));
+                }
+            }
+        }
+        for (id, start) in behind {
+            let log = sealer.change().partition(id).expect("was just there");
+            log.advance_log_start(start);
+            log.state.producers.expire(now.0, expiration_ms);
         }
     }
 

@@ -132,6 +132,10 @@ impl LogState {
             .get_mut(id.index as usize)
     }
 
+    pub(crate) fn log(&self, id: PartitionId) -> Option<&PartitionLog> {
+        self.topics.get(&id.topic)?.partitions.get(id.index as usize)
+    }
+
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         out.put_u64_le(self.wal_from);
         put_len(out, self.topics.len());

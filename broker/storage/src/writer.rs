@@ -122,9 +122,15 @@ impl Engine {
             if let Some(done) = pending.done {
                 done(Ok(()));
             }
-            if let Some(placed) = pending.placed.filter(|_| pending.closes) {
-                lock(&self.closed).push(placed.file);
-                self.bell.ring();
+            if let Some(placed) = pending.placed.filter(|placed| !placed.is_header()) {
+                let file = placed.file.clone();
+                let is_much = lock(&self.fresh).push(placed);
+                if pending.closes {
+                    lock(&self.closed).push(file);
+                }
+                if is_much || pending.closes {
+                    self.bell.ring();
+                }
             }
         }
     }

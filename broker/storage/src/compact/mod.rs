@@ -139,7 +139,7 @@ impl Engine {
             .values()
             .filter(|entry| entry.topic.config.cleanup.compact)
         {
-            let Some(state) = sealer.state.topics.get(&entry.topic.id) else {
+            let Some(state) = sealer.state().topics.get(&entry.topic.id) else {
                 continue;
             };
             for (view, log) in entry.partitions.iter().zip(&state.partitions) {
@@ -188,8 +188,8 @@ impl Engine {
 
     /// Whether the segments of a job are still those of its partition.
     fn is_current(&self, job: &Job) -> bool {
-        let mut state = lock(&self.sealer);
-        let log = state.state.partition(job.id);
+        let sealer = lock(&self.sealer);
+        let log = sealer.state().log(job.id);
         log.is_some_and(|log| {
             job.segments()
                 .iter()
@@ -205,7 +205,7 @@ impl Engine {
             return Err(error);
         }
         let mut sealer = lock(&self.sealer);
-        let mut state = sealer.state.clone();
+        let mut state = sealer.state().clone();
         let (current, overtaken): (Vec<_>, Vec<_>) = done
             .into_iter()
             .partition(|rewritten| replace(state.partition(rewritten.id), rewritten));
@@ -216,7 +216,7 @@ impl Engine {
         // after an error here a checkpoint on the disk may name the new files: they stay until the next start knows
         self.save(&mut sealer, state)?;
         for rewritten in &current {
-            if let Some((view, log)) = self.sealed_view(&sealer.state, rewritten.id) {
+            if let Some((view, log)) = self.sealed_view(sealer.state(), rewritten.id) {
                 view.show_compacted(&log.segments, rewritten.end);
             }
         }

@@ -34,6 +34,17 @@ pub(crate) struct Placed {
     pub(crate) parts: Vec<Bytes>,
 }
 
+impl Placed {
+    /// Of a file, not a frame.
+    pub(crate) fn is_header(&self) -> bool {
+        self.position == 0
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.parts.iter().map(Bytes::len).sum()
+    }
+}
+
 /// Room for a frame, and what has to be written before it.
 #[derive(Debug)]
 pub(crate) struct Reserved {

@@ -283,25 +283,51 @@ pub(crate) const ENTRY_HEAD_BYTES: usize = BATCH_PREFIX_BYTES;
 pub(crate) fn read_entries(mut payload: Bytes) -> Option<Vec<Entry>> {
     let mut entries = Vec::with_capacity(1);
     while !payload.is_empty() {
-        entries.push(match take_u8(&mut payload)? {
-            BATCH => {
-                let topic = Uuid::from_u128(take_u128(&mut payload)?);
-                let index = take_u32(&mut payload)?;
-                let len = take_u32(&mut payload)?;
-                Entry::Batch(PartitionId { topic, index }, take(&mut payload, len as usize)?)
-            }
-            PUT => {
-                let key = take_bytes(&mut payload)?;
-                Entry::Put(key, Some(take_bytes(&mut payload)?))
-            }
-            DELETE => Entry::Put(take_bytes(&mut payload)?, None),
-            END => Entry::End {
-                next: take_u64(&mut payload)?,
-            },
-            _ => return None,
-        });
+        entries.push(take_entry(&mut payload, take)?);
     }
     Some(entries)
+}
+
+/// The entries of a frame in the parts that [`Frame::seal`] made of it. Nothing is copied: batches are parts themselves.
+pub(crate) fn entries_of_parts(parts: &[Bytes]) -> Option<Vec<Entry>> {
+    let mut parts = parts.iter().cloned();
+    let mut around = parts.next().filter(|part| part.len() >= FRAME_HEADER_BYTES)?;
+    let _header = around.split_to(FRAME_HEADER_BYTES);
+    let mut entries = Vec::with_capacity(1);
+    while !around.is_empty() {
+        entries.push(take_entry(&mut around, |around, len| {
+            let batch = parts
+                .next()
+                .filter(|batch| batch.len() == len && around.is_empty())?;
+            *around = parts.next().unwrap_or_default();
+            Some(batch)
+        })?);
+    }
+    Some(entries)
+}
+
+/// The first entry of `input`; `take_batch` takes the bytes of a batch, whose length it is told.
+fn take_entry(
+    input: &mut Bytes,
+    take_batch: impl FnOnce(&mut Bytes, usize) -> Option<Bytes>,
+) -> Option<Entry> {
+    Some(match take_u8(input)? {
+        BATCH => {
+            let topic = Uuid::from_u128(take_u128(input)?);
+            let index = take_u32(input)?;
+            let len = take_u32(input)? as usize;
+            Entry::Batch(PartitionId { topic, index }, take_batch(input, len)?)
+        }
+        PUT => {
+            let key = take_bytes(input)?;
+            Entry::Put(key, Some(take_bytes(input)?))
+        }
+        DELETE => Entry::Put(take_bytes(input)?, None),
+        END => Entry::End {
+            next: take_u64(input)?,
+        },
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -324,7 +350,18 @@ mod tests {
         frame.batch(partition, Bytes::from_static(b"second"));
         frame.put(b"gone", None);
         let (len, positions) = (frame.len(), frame.batch_positions.clone());
-        let bytes = flat(frame, 42);
+        let parts = frame.seal(42, false);
+        let bytes = Bytes::from(parts.concat());
+        assert_eq!(
+            entries_of_parts(&parts),
+            read_entries(bytes.slice(FRAME_HEADER_BYTES..)),
+            "the same, however it is read"
+        );
+        assert_eq!(
+            entries_of_parts(&parts[..parts.len() - 2]),
+            None,
+            "its last batch is missing"
+        );
         assert_eq!(bytes.len(), len);
         assert_eq!(&bytes[positions[1]..positions[1] + 6], b"second");
         let header = FrameHeader::read(&bytes).unwrap();

@@ -10,11 +10,13 @@
 //!   so a transaction's markers, offsets and coordinator state are there together or not at all.
 //! - [`cursor`]: where the next frame goes; takes files from the pool and reserves space before anything is accepted.
 //! - [`pool`]: the files.
+//! - [`fresh`]: the last frames, while they are in memory.
 //! - [`scan`]: reads the frames of a file back.
 //! - [`later`]: whether a frame that cannot be read is the end of the log or damage within it.
 
 pub(crate) mod cursor;
 pub(crate) mod frame;
+pub(crate) mod fresh;
 pub(crate) mod later;
 pub(crate) mod pool;
 pub(crate) mod scan;

@@ -43,9 +43,14 @@ pub(crate) struct Scanned {
 
 impl Scanner {
     pub(crate) fn new(wal: Arc<WalFile>) -> Self {
+        Self::at(wal, FILE_HEADER_BYTES as u64)
+    }
+
+    /// From a frame in the middle on.
+    pub(crate) fn at(wal: Arc<WalFile>, position: u64) -> Self {
         Self {
             wal,
-            position: FILE_HEADER_BYTES as u64,
+            position,
             ahead: Bytes::new(),
             spare: Vec::new(),
             ended: Ended::NotYet,

@@ -10,5 +10,6 @@ mod in_place;
 mod kit;
 mod model;
 mod real_disk;
+mod sealing;
 mod simulation;
 mod verification;
