@@ -387,21 +387,20 @@ impl Transactions {
         })
     }
 
-    /// Aborts the transactions that took longer than their producers allowed, and fences these; answers their ids.
-    pub fn expire(&self, now: Timestamp) -> Decision<Vec<TransactionalId>> {
-        let mut expired = Decision::answer(Vec::new());
-        for (_, id) in self.open.iter().take_while(|(deadline, _)| *deadline <= now) {
+    /// Aborts the transactions that took longer than their producers allowed, and fences these. Each is a decision of its
+    /// own, which answers the id: what refuses the marker of one must not hold up the others.
+    pub fn expire(&self, now: Timestamp) -> Vec<Decision<TransactionalId>> {
+        let due = self.open.iter().take_while(|(deadline, _)| *deadline <= now);
+        let abort = |(_, id): &(Timestamp, TransactionalId)| {
             let transaction = &self.by_id[id];
             let fencing = next_epoch(transaction.producer);
-            expired
-                .puts
-                .push(put(id, &transaction.ended(fencing, None, Ended::Abort, now)));
-            expired
-                .markers
-                .extend(transaction.markers(fencing, Outcome::Abort));
-            expired.response.push(id.clone());
-        }
-        expired
+            Decision {
+                response: id.clone(),
+                puts: vec![put(id, &transaction.ended(fencing, None, Ended::Abort, now))],
+                markers: transaction.markers(fencing, Outcome::Abort),
+            }
+        };
+        due.map(abort).collect()
     }
 
     /// Forgets the transactional ids that were not used for that long (`transactional.id.expiration.ms`).

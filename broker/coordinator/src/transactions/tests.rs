@@ -167,9 +167,11 @@ fn a_transaction_that_takes_too_long_is_aborted_and_its_producer_fenced() {
     let (me, _) = begin(&mut coordinator);
     add(&mut coordinator, me, &[0], 100).unwrap();
     assert!(coordinator.transactions.expire(Timestamp(1099)).is_empty());
-    let expired = coordinator.transactions.expire(Timestamp(1100));
-    let (ids, markers) = perform(&mut coordinator, expired);
-    assert_eq!(ids, [id()]);
+    let [expired] = &coordinator.transactions.expire(Timestamp(1100))[..] else {
+        panic!("there is one")
+    };
+    let (expired_id, markers) = perform(&mut coordinator, expired.clone());
+    assert_eq!(expired_id, id());
     assert_eq!(
         (markers[0].producer, markers[0].outcome),
         (producer(0, 1), Outcome::Abort)
@@ -375,8 +377,9 @@ fn a_fenced_producer_of_version_2_cannot_end_what_was_aborted() {
     let mut coordinator = Coordinator::default();
     let (me, _) = begin(&mut coordinator);
     add(&mut coordinator, me, &[0], 0).unwrap();
-    let expired = coordinator.transactions.expire(Timestamp(2000));
-    perform(&mut coordinator, expired);
+    for expired in coordinator.transactions.expire(Timestamp(2000)) {
+        perform(&mut coordinator, expired);
+    }
     for outcome in [Outcome::Commit, Outcome::Abort] {
         let end = coordinator.transactions.end(v2(&id(), me), outcome, None, NOW);
         assert_eq!(end, Err(TransactionError::Fenced { id: id() }));
@@ -402,8 +405,14 @@ fn of_many_ids_those_that_are_due_expire_and_no_others() {
         }
     }
     let expired = coordinator.transactions.expire(Timestamp(1010));
-    let open: Vec<_> = (0..=10).step_by(2).map(id).collect();
-    assert_eq!(perform(&mut coordinator, expired).0, open);
+    let ids: Vec<_> = expired
+        .into_iter()
+        .map(|one| {
+            assert_eq!((one.puts.len(), one.markers.len()), (1, 1), "each for itself");
+            perform(&mut coordinator, one).0
+        })
+        .collect();
+    assert_eq!(ids, (0..=10).step_by(2).map(id).collect::<Vec<_>>());
     let forgotten = coordinator.transactions.expire_ids(Timestamp(120), 100);
     assert_eq!(
         perform(&mut coordinator, forgotten).0,
@@ -527,8 +536,9 @@ proptest! {
                     ended.map(|d| Decision { response: (), puts: d.puts, markers: d.markers })
                 }
                 Step::Expire => {
-                    let d = transactions.expire(now);
-                    Some(Decision { response: (), puts: d.puts, markers: d.markers })
+                    let all = transactions.expire(now);
+                    let (puts, markers): (Vec<_>, Vec<_>) = all.into_iter().map(|d| (d.puts, d.markers)).unzip();
+                    Some(Decision { response: (), puts: puts.concat(), markers: markers.concat() })
                 }
             };
             if let Some(decision) = decision {

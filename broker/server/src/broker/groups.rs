@@ -14,7 +14,7 @@ use millstream_broker_coordinator::{
     Assignment, ConsumerGroupConfig, Coordinator, Decision, Effects, GroupConfig, GroupError, LocalJoin,
     MemberId, UnknownMember,
 };
-use millstream_broker_storage::{CommitError, Topic, UnknownTopic, WriteError};
+use millstream_broker_storage::{Topic, UnknownTopic, WriteError};
 use millstream_types::{GroupId, Timestamp, TopicName};
 use tokio::sync::watch;
 use tracing::warn;
@@ -197,8 +197,8 @@ async fn run_timer(broker: Weak<Broker>) {
         let next = broker.expire_members();
         match broker.expire_transactions() {
             Ok(()) => {}
-            Err(CommitError::Write(WriteError::Closed)) => return,
-            Err(error) => warn!(%error, "an expired transaction was not aborted; it is tried again"),
+            Err(WriteError::Closed) => return,
+            Err(error) => warn!(%error, "expired transactions were not aborted; it is tried again"),
         }
         if let Err(error) = broker.expire_transactional_ids() {
             warn!(%error, "unused transactional ids were not forgotten; it is tried again");

@@ -3,11 +3,13 @@ use std::{collections::BTreeMap, time::Duration};
 use millstream_broker_storage::{AppendError, AppendOrigin, Isolation, Outcome, ProducerError, sim::SimDisk};
 use millstream_protocol::batch::{BatchBuilder, Compression};
 use millstream_types::{
-    GroupId, ManualClock, Offset, Producer, Record, Timestamp, TopicPartition, TransactionalId,
+    GroupId, ManualClock, Offset, Producer, ProducerEpoch, Record, Timestamp, TopicPartition, TransactionalId,
 };
 
 use super::*;
-use millstream_broker_coordinator::{Caller, Claim, CommittedOffset, TransactionError, TransactionVersion};
+use millstream_broker_coordinator::{
+    Caller, Claim, CommittedOffset, TransactionError, TransactionState, TransactionVersion,
+};
 
 struct Fixture {
     broker: Arc<Broker>,
@@ -176,6 +178,44 @@ async fn a_transaction_that_takes_too_long_is_aborted_by_itself() {
         late,
         Err(TransactionRequestError::Refused(TransactionError::Fenced { .. }))
     ));
+}
+
+/// An administrator may end the transaction of one producer in one partition, with an epoch of his choice: the coordinator's
+/// own marker is refused there from then on.
+#[tokio::test]
+async fn a_transaction_that_cannot_be_aborted_does_not_keep_others_open() {
+    let Fixture { broker, clock, .. } = fixture().await;
+    let begin = async |name: &str, index| {
+        let id = TransactionalId::new(name);
+        let producer = broker.init_producer(&id, 1000, None).await.unwrap();
+        let added = broker.add_partitions(claim(&id, producer), &[partition(index)]);
+        added.unwrap().await.unwrap();
+        let batch = batch(producer, 0);
+        let appended = broker.produce(&partition(index), batch, AppendOrigin::Client);
+        appended.unwrap().await.unwrap();
+        (id, producer)
+    };
+    let (stuck, fenced) = begin("a", 0).await;
+    let (_, _) = begin("b", 1).await;
+    let marker = Marker {
+        partition: partition(0),
+        producer: Producer {
+            epoch: ProducerEpoch(fenced.epoch.0 + 5),
+            ..fenced
+        },
+        outcome: Outcome::Abort,
+        coordinator_epoch: 0,
+    };
+    broker.write_marker(marker).unwrap().await.unwrap();
+    let mut watermarks = broker.storage().watch(&partition(1)).unwrap();
+    clock.advance_ms(1001);
+    let aborted = watermarks.wait_for(|w| w.last_stable == Offset(2));
+    tokio::time::timeout(Duration::from_secs(20), aborted)
+        .await
+        .expect("the timer aborts it")
+        .unwrap();
+    let state = broker.describe_transaction(&stuck).unwrap().state;
+    assert_eq!(state, TransactionState::Ongoing, "its marker is refused");
 }
 
 #[tokio::test]

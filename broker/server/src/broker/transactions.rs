@@ -235,17 +235,19 @@ impl Broker {
         groups
     }
 
-    /// Aborts the transactions that took too long.
-    pub(super) fn expire_transactions(&self) -> Result<(), CommitError> {
+    /// Aborts the transactions that took too long, each as an atom of its own. An error is the log's and meets them all;
+    /// what refuses one of them is logged, and that one is tried again.
+    pub(super) fn expire_transactions(&self) -> Result<(), WriteError> {
         let mut coordinator = self.lock();
-        let decision = coordinator.transactions.expire(self.clock().now());
-        if decision.is_empty() {
-            return Ok(());
+        for decision in coordinator.transactions.expire(self.clock().now()) {
+            let id = decision.response.clone();
+            match self.perform(&mut coordinator, decision) {
+                Ok(_) => warn!(%id, "aborting a transaction that took longer than its timeout"),
+                Err(CommitError::Write(error)) => return Err(error),
+                Err(error) => warn!(%id, %error, "an expired transaction was not aborted; it is tried again"),
+            }
         }
-        for id in &decision.response {
-            warn!(%id, "aborting a transaction that took longer than its timeout");
-        }
-        self.perform(&mut coordinator, decision).map(|_| ())
+        Ok(())
     }
 
     /// Forgets transactional ids that nobody uses any more.
