@@ -1,9 +1,8 @@
 //! A Kafka client of a few lines, for what no command does.
 
-use bytes::{Bytes, BytesMut};
-use millstream_protocol::messages::{
-    Encodable, HeaderVersion, Request, RequestHeader, ResponseHeader, StrBytes, decode,
-};
+use bytes::Bytes;
+use millstream_protocol::messages::{HeaderVersion, Request, ResponseHeader, decode};
+use millstream_tests_kit::request_frame;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -21,16 +20,10 @@ impl Kafka {
     }
 
     pub(crate) async fn send<R: Request>(&mut self, request: &R, version: i16) {
-        let header = RequestHeader::default()
-            .with_request_api_key(R::KEY)
-            .with_request_api_version(version)
-            .with_client_id(Some(StrBytes::from_static_str("test")));
-        let mut frame = BytesMut::zeroed(4);
-        header.encode(&mut frame, R::header_version(version)).unwrap();
-        request.encode(&mut frame, version).unwrap();
-        let length = u32::try_from(frame.len() - 4).unwrap();
-        frame[..4].copy_from_slice(&length.to_be_bytes());
-        self.0.write_all(&frame).await.unwrap();
+        self.0
+            .write_all(&request_frame(request, version, 0))
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn call<R: Request>(&mut self, request: &R, version: i16) -> R::Response {

@@ -1,14 +1,16 @@
-//! The crash harness and helpers for tests that run processes.
+//! The crash harness, helpers for tests that run processes, and a plain client of the Kafka port.
 //!
 //! [`crash`] runs a program again and again, kills it at random times (SIGKILL to its process group), stops some
 //! incarnations (SIGSTOP) and wakes them as zombies beside their successors, and lets the last one finish. Then the
 //! test compares what is there with what should be: [`difference`].
 //!
 //! Every run prints its seed; `MILLSTREAM_SEED` repeats the choices of a run (not the scheduling of the machine).
-//! Deliberately absent: anything that knows what the program does.
+//! Deliberately absent: anything that knows how the program does what it does.
 
+mod client;
 mod compare;
 mod crash;
+mod frame;
 mod process;
 
 use std::{
@@ -17,8 +19,10 @@ use std::{
     net::{Ipv4Addr, TcpListener},
 };
 
+pub use client::{Client, batch_of, topic_name};
 pub use compare::{Difference, difference, lines_under};
 pub use crash::{Crashes, Plan, crash, seed};
+pub use frame::{request_frame, request_frame_of};
 pub use process::Process;
 pub use tempfile::TempDir;
 

@@ -5,18 +5,19 @@ use std::{
     net::TcpStream,
 };
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use crc_fast::CrcAlgorithm;
 use millstream_protocol::{
     batch::{BatchBuilder, Compression},
     messages::{
-        ApiKey, CreateTopicsRequest, Decodable, Encodable, FetchRequest, FetchResponse, ProduceRequest,
-        ProduceResponse, Request, RequestHeader, ResponseHeader, StrBytes, TopicName,
+        CreateTopicsRequest, Decodable, FetchRequest, FetchResponse, HeaderVersion, ProduceRequest,
+        ProduceResponse, Request, ResponseHeader, StrBytes, TopicName,
         create_topics_request::CreatableTopic,
         fetch_request::{FetchPartition, FetchTopic},
         produce_request::{PartitionProduceData, TopicProduceData},
     },
 };
+use millstream_tests_kit::request_frame;
 use millstream_types::{Clock, Producer, ProducerEpoch, ProducerId, SystemClock};
 
 const PRODUCE: i16 = 9;
@@ -55,7 +56,7 @@ impl Client {
 
     pub(crate) fn ask<R: Request>(&mut self, request: &R, version: i16) -> R::Response {
         self.correlation_id += 1;
-        self.send(&frame(request, version, self.correlation_id));
+        self.send(&request_frame(request, version, self.correlation_id));
         decode::<R>(self.answer(), version)
     }
 
@@ -70,7 +71,7 @@ impl Client {
 }
 
 pub(crate) fn decode<R: Request>(mut frame: Bytes, version: i16) -> R::Response {
-    let header_version = key::<R>().response_header_version(version);
+    let header_version = R::Response::header_version(version);
     ResponseHeader::decode(&mut frame, header_version).expect("a header");
     R::Response::decode(&mut frame, version).expect("an answer")
 }
@@ -116,7 +117,7 @@ impl ProduceFrame {
             .with_acks(-1)
             .with_timeout_ms(30_000)
             .with_topic_data(vec![topic]);
-        let bytes = frame(&request, PRODUCE, 1);
+        let bytes = request_frame(&request, PRODUCE, 1);
         // Behind the batch are the tagged fields of partition, topic and request.
         let batch_at = bytes.len() - 3 - batch_bytes;
         Self {
@@ -168,27 +169,6 @@ pub(crate) fn records(answer: &FetchResponse) -> Bytes {
     partition.records.clone().unwrap_or_default()
 }
 
-pub(crate) fn frame<R: Request>(request: &R, version: i16, correlation_id: i32) -> BytesMut {
-    let header = RequestHeader::default()
-        .with_request_api_key(R::KEY)
-        .with_request_api_version(version)
-        .with_correlation_id(correlation_id)
-        .with_client_id(Some(StrBytes::from_static_str("bench")));
-    let mut frame = BytesMut::new();
-    frame.put_i32(0);
-    header
-        .encode(&mut frame, key::<R>().request_header_version(version))
-        .expect("a header");
-    request.encode(&mut frame, version).expect("a request");
-    let length = u32::try_from(frame.len() - 4).expect("small");
-    frame[..4].copy_from_slice(&length.to_be_bytes());
-    frame
-}
-
 fn name(topic: &str) -> TopicName {
     TopicName(StrBytes::from_string(topic.into()))
-}
-
-fn key<R: Request>() -> ApiKey {
-    ApiKey::try_from(R::KEY).expect("known")
 }

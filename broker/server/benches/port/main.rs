@@ -22,8 +22,9 @@ use std::{
 };
 
 use millstream_protocol::{batch::split, messages::FetchRequest};
+use millstream_tests_kit::request_frame;
 
-use client::{Client, FETCH, ProduceFrame, acked, decode, fetch, frame, records};
+use client::{Client, FETCH, ProduceFrame, acked, decode, fetch, records};
 use process::{Server, own_cpu, serve_if_asked};
 
 /// What librdkafka and the Java client keep on their way for one idempotent producer.
@@ -114,7 +115,7 @@ fn throughput(base: &Path, record_bytes: usize, batch_bytes: usize, volume: usiz
 fn consume(client: &mut Client, from: i64, end: i64) -> usize {
     let (mut next, mut bytes) = (from, 0);
     while next < end {
-        client.send(&frame(&fetch("t", &[(0, next)], 500), FETCH, 1));
+        client.send(&request_frame(&fetch("t", &[(0, next)], 500), FETCH, 1));
         let records = records(&decode::<FetchRequest>(client.answer(), FETCH));
         bytes += records.len();
         next = last_offset(&records) + 1;
@@ -222,7 +223,7 @@ fn arrivals(client: &mut Client, end: i64, began: Instant) -> Vec<Duration> {
     let mut ages = Vec::new();
     let mut next = 0;
     while next < end {
-        client.send(&frame(&fetch("t", &[(0, next)], 500), FETCH, 1));
+        client.send(&request_frame(&fetch("t", &[(0, next)], 500), FETCH, 1));
         let records = records(&decode::<FetchRequest>(client.answer(), FETCH));
         let now = began.elapsed();
         for batch in split(records) {
@@ -278,7 +279,7 @@ fn idle(base: &Path) {
     connections.truncate(CONSUMERS);
     let all: Vec<_> = (0..PARTITIONS).map(|index| (index, 0)).collect();
     for partitions in [&all[..1], &all[..10], &all[..]] {
-        let request = frame(&fetch("t", partitions, 500), FETCH, 1);
+        let request = request_frame(&fetch("t", partitions, 500), FETCH, 1);
         let cpu = server.cpu();
         let began = Instant::now();
         let mut polls = 0;

@@ -2,11 +2,12 @@ use std::{future::Future, net::SocketAddr, time::Duration};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use millstream_protocol::messages::{
-    ApiKey, CreateTopicsRequest, Decodable, Encodable, MetadataRequest, Request, RequestHeader,
-    ResponseHeader, StrBytes, TopicName,
+    CreateTopicsRequest, Decodable, HeaderVersion, MetadataRequest, Request, ResponseHeader, StrBytes,
+    TopicName,
     create_topics_request::{CreatableTopic, CreatableTopicConfig},
     metadata_request::MetadataRequestTopic,
 };
+use millstream_tests_kit::{request_frame, request_frame_of};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -42,32 +43,16 @@ impl Client {
 
     /// Sends a body that was written by hand, and answers what comes back.
     pub(crate) async fn ask_raw<R: Request>(&mut self, body: &[u8], version: i16) -> R::Response {
-        let frame = self.frame_of::<R>(version, |frame| frame.put_slice(body));
+        self.correlation_id += 1;
+        let frame = request_frame_of::<R>(version, self.correlation_id, |frame| frame.put_slice(body));
         self.send_bytes(&frame).await;
         self.answer::<R>(self.correlation_id, version).await
     }
 
     /// The bytes of the next request.
     pub(crate) fn framed<R: Request>(&mut self, request: &R, version: i16) -> BytesMut {
-        self.frame_of::<R>(version, |frame| request.encode(frame, version).unwrap())
-    }
-
-    fn frame_of<R: Request>(&mut self, version: i16, body: impl FnOnce(&mut BytesMut)) -> BytesMut {
         self.correlation_id += 1;
-        let header = RequestHeader::default()
-            .with_request_api_key(R::KEY)
-            .with_request_api_version(version)
-            .with_correlation_id(self.correlation_id)
-            .with_client_id(Some(StrBytes::from_static_str("test")));
-        let mut frame = BytesMut::new();
-        frame.put_i32(0);
-        header
-            .encode(&mut frame, key::<R>().request_header_version(version))
-            .unwrap();
-        body(&mut frame);
-        let length = i32::try_from(frame.len() - 4).unwrap();
-        frame[..4].copy_from_slice(&length.to_be_bytes());
-        frame
+        request_frame(request, version, self.correlation_id)
     }
 
     pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
@@ -77,7 +62,7 @@ impl Client {
     /// The next answer, which must be the one to that request, to its last byte.
     pub(crate) async fn answer<R: Request>(&mut self, correlation_id: i32, version: i16) -> R::Response {
         let mut frame = self.frame().await.expect("an answer");
-        let header = ResponseHeader::decode(&mut frame, key::<R>().response_header_version(version)).unwrap();
+        let header = ResponseHeader::decode(&mut frame, R::Response::header_version(version)).unwrap();
         assert_eq!(header.correlation_id, correlation_id);
         let response = R::Response::decode(&mut frame, version).unwrap();
         assert!(!frame.has_remaining(), "bytes follow the answer");
@@ -136,8 +121,4 @@ impl Client {
 
 pub(crate) fn topic_name(name: &str) -> TopicName {
     TopicName(StrBytes::from_string(name.into()))
-}
-
-fn key<R: Request>() -> ApiKey {
-    ApiKey::try_from(R::KEY).unwrap()
 }

@@ -9,9 +9,9 @@ use std::{
 };
 
 use millstream_protocol::messages::ApiVersionsRequest;
-use millstream_tests_kit::{Process, free_port};
+use millstream_tests_kit::{Client, Process, free_port};
 
-use crate::{client::Client, machine::until};
+use crate::machine::until;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
@@ -29,6 +29,7 @@ pub(crate) struct Broker {
 pub(crate) struct Setup {
     /// As `--set` takes them.
     pub(crate) settings: Vec<&'static str>,
+    pub(crate) environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl Broker {
@@ -151,6 +152,7 @@ fn spawn(wrapper: &[&str], setup: &Setup, dir: &Path, address: SocketAddr) -> Pr
     for setting in &setup.settings {
         command.args(["--set", setting]);
     }
+    command.envs(setup.environment.iter().map(|(name, value)| (name, value)));
     Process::spawn(command).unwrap()
 }
 

@@ -37,6 +37,7 @@ fn copies_are_exact_while_copiers_are_killed_and_wake_as_zombies() {
     let dir = TempDir::with_prefix("millstream-faults-").unwrap();
     let setup = Setup {
         settings: vec!["group.min.session.timeout.ms=500"],
+        ..Setup::default()
     };
     let mut broker = Broker::start_as(setup, dir.path());
     broker.client().create_topics(&["copy".into()], PARTITIONS);

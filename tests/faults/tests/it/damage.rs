@@ -8,12 +8,11 @@ use std::{
 };
 
 use millstream_protocol::batch::split;
-use millstream_tests_kit::TempDir;
+use millstream_tests_kit::{TempDir, batch_of};
 use rand::{Rng, RngCore, rngs::SmallRng};
 
 use crate::{
     broker::Broker,
-    client::batch_of,
     load::Load,
     machine::{python, rounds, seeded, until},
 };

@@ -3,11 +3,10 @@
 use std::{path::Path, process::Command, time::Duration};
 
 use millstream_protocol::{ErrorCode, batch::split};
-use millstream_tests_kit::TempDir;
+use millstream_tests_kit::{Client, TempDir, batch_of};
 
 use crate::{
     broker::Broker,
-    client::batch_of,
     machine::{can, is_root, skip, stdout_of, until},
 };
 
@@ -74,7 +73,7 @@ fn after_a_failed_fsync_nothing_is_acknowledged_and_nothing_acknowledged_is_lost
 }
 
 /// Reads records one after the other up to that many; answers how many there are.
-fn read(client: &mut crate::client::Client, end: i64) -> i64 {
+fn read(client: &mut Client, end: i64) -> i64 {
     let mut next = 0;
     while next < end {
         let (error, batches) = client.fetch("t", 0, next);

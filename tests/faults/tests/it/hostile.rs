@@ -13,12 +13,11 @@ use millstream_protocol::{
     ErrorCode,
     messages::{ApiVersionsRequest, MetadataRequest, ProduceRequest},
 };
-use millstream_tests_kit::TempDir;
+use millstream_tests_kit::{Client, TempDir, batch_of, request_frame};
 use rand::{Rng, RngCore, rngs::SmallRng};
 
 use crate::{
     broker::Broker,
-    client::{Client, batch_of, request_frame},
     machine::{rounds, seeded},
 };
 

@@ -7,12 +7,11 @@ use std::{
     time::Duration,
 };
 
-use millstream_tests_kit::{Process, TempDir};
+use millstream_tests_kit::{Process, TempDir, batch_of};
 use serde_json::Value;
 
 use crate::{
     broker::Broker,
-    client::batch_of,
     machine::{python, script, stdout_of, until},
 };
 

@@ -14,7 +14,6 @@
 )]
 
 mod broker;
-mod client;
 mod copies;
 mod damage;
 mod disk;

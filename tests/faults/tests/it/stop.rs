@@ -1,11 +1,10 @@
 use std::time::Duration;
 
-use millstream_tests_kit::TempDir;
+use millstream_tests_kit::{TempDir, batch_of};
 use rand::Rng;
 
 use crate::{
     broker::Broker,
-    client::batch_of,
     load::Load,
     machine::{python, rounds, seeded},
 };

@@ -37,6 +37,7 @@ fn storm(protocol: &'static str) {
     let dir = TempDir::with_prefix("millstream-faults-").unwrap();
     let setup = Setup {
         settings: SHORT_SESSIONS.to_vec(),
+        ..Setup::default()
     };
     let broker = Broker::start_as(setup, dir.path());
     let mut load = Load::start(&python, &broker, PARTITIONS, 600);

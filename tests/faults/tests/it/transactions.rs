@@ -9,14 +9,13 @@ use millstream_protocol::{
         produce_request::{PartitionProduceData, TopicProduceData},
     },
 };
-use millstream_tests_kit::{Process, TempDir};
+use millstream_tests_kit::{Client, Process, TempDir, topic_name};
 use millstream_types::{Producer, ProducerEpoch, ProducerId, Timestamp};
 use rand::Rng;
 use serde_json::Value;
 
 use crate::{
     broker::Broker,
-    client::{Client, topic_name},
     machine::{python, rounds, script, seeded, stdout_of, until},
 };
 

@@ -1,4 +1,6 @@
-//! A client without any cleverness: one request, one answer, nothing tried again.
+//! A client of the Kafka port without any cleverness: one request, one answer, nothing tried again. What it is told
+//! against all expectation fails the test.
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use std::{
     io::{self, Read, Write},
@@ -6,15 +8,17 @@ use std::{
     time::Duration,
 };
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use millstream_protocol::{
     ErrorCode,
     batch::{BatchBuilder, Compression},
     messages::{
-        ApiKey, CreateTopicsRequest, Encodable, FetchRequest, GroupId, ListOffsetsRequest,
-        OffsetFetchRequest, ProduceRequest, Request, RequestHeader, ResponseHeader, StrBytes, TopicName,
+        CreateTopicsRequest, DescribeProducersRequest, FetchRequest, GroupId, HeaderVersion,
+        ListOffsetsRequest, OffsetFetchRequest, ProduceRequest, Request, ResponseHeader, StrBytes, TopicName,
         create_topics_request::CreatableTopic,
         decode,
+        describe_producers_request::TopicRequest,
+        describe_producers_response::{PartitionResponse, ProducerState},
         fetch_request::{FetchPartition, FetchTopic},
         list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
         offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics},
@@ -23,16 +27,21 @@ use millstream_protocol::{
 };
 use millstream_types::Timestamp;
 
+use crate::request_frame;
+
 const TIMEOUT: Duration = Duration::from_secs(30);
 const LATEST: i64 = -1;
 
-pub(crate) struct Client {
+/// One connection.
+#[derive(Debug)]
+pub struct Client {
     stream: TcpStream,
     correlation_id: i32,
 }
 
 impl Client {
-    pub(crate) fn connect(address: SocketAddr) -> io::Result<Self> {
+    /// Connects; every wait of it has a deadline.
+    pub fn connect(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
@@ -43,28 +52,31 @@ impl Client {
         })
     }
 
-    pub(crate) fn ask<R: Request>(&mut self, request: &R, version: i16) -> R::Response {
+    /// One request and its answer.
+    pub fn ask<R: Request>(&mut self, request: &R, version: i16) -> R::Response {
         self.try_ask(request, version).unwrap()
     }
 
-    pub(crate) fn try_ask<R: Request>(&mut self, request: &R, version: i16) -> io::Result<R::Response> {
+    /// The same, where the connection may break.
+    pub fn try_ask<R: Request>(&mut self, request: &R, version: i16) -> io::Result<R::Response> {
         self.correlation_id += 1;
         let frame = request_frame(request, version, self.correlation_id);
         self.stream.write_all(&frame)?;
         let mut answer = self.frame()?;
         let malformed = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-        let header_version = key::<R>().response_header_version(version);
+        let header_version = R::Response::header_version(version);
         let header: ResponseHeader = decode(&mut answer, header_version).map_err(malformed)?;
         assert_eq!(header.correlation_id, self.correlation_id);
         decode(&mut answer, version).map_err(malformed)
     }
 
-    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Sends whatever it is.
+    pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }
 
     /// The next frame without its length.
-    pub(crate) fn frame(&mut self) -> io::Result<Bytes> {
+    pub fn frame(&mut self) -> io::Result<Bytes> {
         let mut length = [0; 4];
         self.stream.read_exact(&mut length)?;
         let length = usize::try_from(i32::from_be_bytes(length)).expect("a length");
@@ -73,7 +85,8 @@ impl Client {
         Ok(frame.into())
     }
 
-    pub(crate) fn create_topics(&mut self, names: &[String], partitions: i32) {
+    /// Topics with the broker's defaults.
+    pub fn create_topics(&mut self, names: &[String], partitions: i32) {
         let topic = |name: &String| {
             CreatableTopic::default()
                 .with_name(topic_name(name))
@@ -89,7 +102,7 @@ impl Client {
     }
 
     /// The error and the base offset.
-    pub(crate) fn produce(&mut self, topic: &str, partition: i32, batch: Bytes) -> (i16, i64) {
+    pub fn produce(&mut self, topic: &str, partition: i32, batch: Bytes) -> (i16, i64) {
         let data = PartitionProduceData::default()
             .with_index(partition)
             .with_records(Some(batch));
@@ -106,7 +119,7 @@ impl Client {
     }
 
     /// The error and the batches from an offset on, without waiting.
-    pub(crate) fn fetch(&mut self, topic: &str, partition: i32, offset: i64) -> (i16, Bytes) {
+    pub fn fetch(&mut self, topic: &str, partition: i32, offset: i64) -> (i16, Bytes) {
         let partition = FetchPartition::default()
             .with_partition(partition)
             .with_fetch_offset(offset)
@@ -122,16 +135,18 @@ impl Client {
         (partition.error_code, partition.records.unwrap_or_default())
     }
 
-    pub(crate) fn high_watermarks(&mut self, topic: &str, partitions: i32) -> Vec<i64> {
+    /// Where each partition ends.
+    pub fn high_watermarks(&mut self, topic: &str, partitions: i32) -> Vec<i64> {
         self.ends(topic, partitions, 0)
     }
 
-    pub(crate) fn last_stable_offsets(&mut self, topic: &str, partitions: i32) -> Vec<i64> {
+    /// Where readers of what is committed stop, in each partition.
+    pub fn last_stable_offsets(&mut self, topic: &str, partitions: i32) -> Vec<i64> {
         self.ends(topic, partitions, 1)
     }
 
     /// The offsets that a group has committed; -1 where there is none.
-    pub(crate) fn committed(&mut self, group: &str, topic: &str, partitions: i32) -> Vec<i64> {
+    pub fn committed(&mut self, group: &str, topic: &str, partitions: i32) -> Vec<i64> {
         let topic = OffsetFetchRequestTopics::default()
             .with_name(topic_name(topic))
             .with_partition_indexes((0..partitions).collect());
@@ -143,6 +158,22 @@ impl Client {
         let mut found: Vec<_> = answer.groups[0].topics[0].partitions.iter().collect();
         found.sort_by_key(|partition| partition.partition_index);
         found.iter().map(|partition| partition.committed_offset).collect()
+    }
+
+    /// What the broker remembers of idempotent producers, by partition.
+    pub fn producers(&mut self, topic: &str, partitions: i32) -> Vec<Vec<ProducerState>> {
+        let topic = TopicRequest::default()
+            .with_name(topic_name(topic))
+            .with_partition_indexes((0..partitions).collect());
+        let request = DescribeProducersRequest::default().with_topics(vec![topic]);
+        let mut answer = self.ask(&request, 0);
+        let mut found = answer.topics.remove(0).partitions;
+        found.sort_by_key(|partition| partition.partition_index);
+        let producers = |partition: PartitionResponse| {
+            assert_eq!(partition.error_code, 0, "{partition:?}");
+            partition.active_producers
+        };
+        found.into_iter().map(producers).collect()
     }
 
     fn ends(&mut self, topic: &str, partitions: i32, isolation: i8) -> Vec<i64> {
@@ -170,35 +201,14 @@ impl Client {
     }
 }
 
-/// A whole request, its length in front.
-pub(crate) fn request_frame<R: Request>(request: &R, version: i16, correlation_id: i32) -> Bytes {
-    let header = RequestHeader::default()
-        .with_request_api_key(R::KEY)
-        .with_request_api_version(version)
-        .with_correlation_id(correlation_id)
-        .with_client_id(Some(StrBytes::from_static_str("faults")));
-    let mut frame = BytesMut::new();
-    frame.put_i32(0);
-    header
-        .encode(&mut frame, key::<R>().request_header_version(version))
-        .unwrap();
-    request.encode(&mut frame, version).unwrap();
-    let length = i32::try_from(frame.len() - 4).unwrap();
-    frame[..4].copy_from_slice(&length.to_be_bytes());
-    frame.freeze()
-}
-
 /// One batch of one record of that many bytes.
-pub(crate) fn batch_of(bytes: usize, fill: u8) -> Bytes {
+pub fn batch_of(bytes: usize, fill: u8) -> Bytes {
     let mut batch = BatchBuilder::new(Compression::None);
     batch.push_parts(Timestamp(1_000), None, Some(&vec![fill; bytes]), &[]);
     batch.build().unwrap()
 }
 
-pub(crate) fn topic_name(name: &str) -> TopicName {
+/// As requests hold it.
+pub fn topic_name(name: &str) -> TopicName {
     TopicName(StrBytes::from_string(name.into()))
-}
-
-fn key<R: Request>() -> ApiKey {
-    ApiKey::try_from(R::KEY).unwrap()
 }
