@@ -11,12 +11,16 @@ import sys
 import threading
 import time
 
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaException, Producer
 
 from values import PATIENT, value
 
 PRODUCERS = 2
 BURST_SECONDS = 0.01
+# Of librdkafka's statistics, what tells where records wait.
+BROKER = ["name", "nodeid", "state", "stateage", "outbuf_cnt", "waitresp_cnt", "rxidle", "txidle", "connects", "disconnects",
+          "req_timeouts"]
+PARTITION = ["partition", "broker", "leader", "msgq_cnt", "xmit_msgq_cnt", "msgs_inflight", "next_ack_seq", "next_err_seq"]
 
 
 class Sender(threading.Thread):
@@ -25,11 +29,15 @@ class Sender(threading.Thread):
         self.number, self.topic, self.partitions, self.run_name = number, topic, partitions, run
         self.rate, self.flush_seconds, self.stop = rate, flush_seconds, stop
         self.offsets, self.partition_of, self.errors = [], [], {}
+        self.statistics = {}
         codec = ["none", "lz4"][number % 2]
         self.producer = Producer(PATIENT | {
             "bootstrap.servers": bootstrap, "enable.idempotence": True, "acks": "all", "linger.ms": 5,
             "compression.type": codec, "message.timeout.ms": 120_000, "socket.timeout.ms": 10_000,
-            "error_cb": self.on_error})
+            "statistics.interval.ms": 1_000, "stats_cb": self.on_statistics, "error_cb": self.on_error})
+
+    def on_statistics(self, text):
+        self.statistics = json.loads(text)
 
     def on_error(self, error):
         if error.fatal():
@@ -57,6 +65,14 @@ class Sender(threading.Thread):
                 self.producer.poll(0.05)
 
     def run(self):
+        try:
+            self.send_until_told()
+            self.producer.flush(self.flush_seconds)
+        except KafkaException as error:
+            # of a fatal error: nothing is delivered any more
+            self.errors[f"fatal: {error}"] = 1
+
+    def send_until_told(self):
         started, sent = time.monotonic(), 0
         while not self.stop.is_set() and not any(error.startswith("fatal") for error in self.errors):
             due = int((time.monotonic() - started) * self.rate)
@@ -65,7 +81,15 @@ class Sender(threading.Thread):
                 self.send()
             sent = due
             self.producer.poll(BURST_SECONDS)
-        self.unfinished = self.producer.flush(self.flush_seconds)
+
+    def state(self):
+        """What the client says of itself, for whoever has to find out why it did not finish."""
+        brokers = [{name: broker[name] for name in BROKER} for broker in self.statistics.get("brokers", {}).values()]
+        topics = self.statistics.get("topics", {}).values()
+        partitions = [{name: partition[name] for name in PARTITION} for topic in topics
+                      for partition in topic["partitions"].values() if partition["partition"] >= 0]
+        return {"producer": self.number, "unfinished": len(self.producer), "errors": self.errors, "eos": self.statistics.get("eos"),
+                "brokers": brokers, "partitions": partitions}
 
 
 def main():
@@ -81,6 +105,8 @@ def main():
         pass
     for sender in senders:
         sender.join()
+        if sender.errors or len(sender.producer) > 0:
+            print(json.dumps(sender.state()), file=sys.stderr, flush=True)
     with open(journal, "w") as file:
         for sender in senders:
             for sequence, offset in enumerate(sender.offsets):

@@ -71,6 +71,26 @@ impl Broker {
         self.process.kill().unwrap();
     }
 
+    /// SIGSTOP; returns when none of its threads gets further than to the end of the system call that it is in.
+    pub(crate) fn freeze(&self) {
+        self.process.pause().unwrap();
+        until("it stands still", READY_WITHIN, || {
+            // One that has stopped proves that all are told to; whoever waits for the disk then stops behind that.
+            self.threads().contains(&'T') && self.threads().iter().all(|state| ['T', 'D'].contains(state))
+        });
+    }
+
+    /// The states of its threads.
+    fn threads(&self) -> Vec<char> {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
+        let state = |thread: std::io::Result<std::fs::DirEntry>| {
+            let stat = std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap();
+            let (_, behind_name) = stat.rsplit_once(") ").unwrap();
+            behind_name.chars().next().unwrap()
+        };
+        threads.map(state).collect()
+    }
+
     /// Starts it again; answers the time to its first answer.
     pub(crate) fn restart(&mut self) -> Duration {
         let started = Instant::now();

@@ -112,11 +112,19 @@ impl Load {
     /// Ends the sending, and everything that was sent must be acknowledged, readable, once, in order.
     pub(crate) fn stop_and_check(&mut self, broker: &Broker) {
         let sent = self.stop();
-        assert_eq!((sent.sent, sent.errors.as_str()), (sent.acked, "{}"), "{sent:?}");
         let counts = self.check(broker);
         println!("{counts}");
+        let is_whole = sent.sent == sent.acked && sent.errors == "{}";
+        assert!(is_whole, "{sent:?} {counts}\n{}", self.states(broker));
         assert_eq!(counts["read"], sent.sent, "{counts}");
         assert_eq!(counts["cut"], 0, "{counts}");
+    }
+
+    /// Where both sides stand, for whoever has to find out why a producer did not finish.
+    fn states(&self, broker: &Broker) -> String {
+        let known = broker.client().producers(self.topic, self.partitions);
+        let known: Vec<_> = known.iter().map(|partition| format!("{partition:?}\n")).collect();
+        format!("{}\nthe broker knows:\n{}", self.process.stderr(), known.concat())
     }
 
     /// Holds the topic against the journal, where something may not have been acknowledged or may be cut off.
