@@ -9,6 +9,7 @@ that partition beyond the first of them, as after a tail was destroyed.
 
 import json
 import sys
+import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -23,14 +24,14 @@ def read(bootstrap, topic, partitions):
                          "enable.partition.eof": True, "check.crcs": True, "auto.offset.reset": "error",
                          "isolation.level": "read_committed"})
     consumer.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
-    ended = set()
+    ended, last = set(), time.monotonic()
     while len(ended) < partitions:
-        records = consumer.consume(10_000, DEADLINE_S if not ended else 1)
-        if not records and len(ended) < partitions:
-            record = consumer.poll(DEADLINE_S)
-            if record is None:
-                raise SystemExit(f"{topic}: nothing within {DEADLINE_S} s, at the end of {sorted(ended)}")
-            records = [record]
+        # waits for that many, or that long
+        records = consumer.consume(10_000, 0.1)
+        if records:
+            last = time.monotonic()
+        elif time.monotonic() - last > DEADLINE_S:
+            raise SystemExit(f"{topic}: nothing within {DEADLINE_S} s, at the end of {sorted(ended)}")
         for record in records:
             if record.error() is None:
                 yield record.partition(), record.offset(), record.value()

@@ -14,7 +14,7 @@ import threading
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from values import PATIENT
+from values import FENCED, PATIENT, leave
 
 TIMEOUT_S = 10
 RECORDS = 100
@@ -61,6 +61,7 @@ class Copier:
         self.aborted += 1
         if self.consumer is not None:
             self.consumer.close()
+        FENCED.append(self.producer)
         self.consumer = self.producer = None
 
 
@@ -80,6 +81,7 @@ def main():
     if copier.consumer is not None:
         copier.consumer.close()
     print(json.dumps({"copied": copier.copied, "aborted": copier.aborted, "incarnations": copier.incarnations}))
+    leave()
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ import json
 import signal
 import sys
 import threading
+import time
 
 from confluent_kafka import KafkaException, Producer
 
-from values import PATIENT, value
+from values import FENCED, PATIENT, leave, value
 
 TIMEOUT_S = 30
 
@@ -33,7 +34,7 @@ def main():
     print("sending", flush=True)
     while not stop.is_set():
         number = len(outcomes)
-        commit = number % 5 != 4
+        commit, begun = number % 5 != 4, time.monotonic()
         try:
             if producer is None:
                 producer = new_producer(bootstrap, run)
@@ -47,18 +48,22 @@ def main():
                 producer.flush(TIMEOUT_S)
                 producer.abort_transaction(TIMEOUT_S)
             outcomes[number] = "committed" if commit else "aborted"
-        except KafkaException:
+        except KafkaException as error:
+            print(f"{number} after {time.monotonic() - begun:.1f} s: {error}", flush=True)
+            FENCED.append(producer)
             producer, restarts = None, restarts + 1
     while producer is None:
         try:
             producer = new_producer(bootstrap, run)
-        except KafkaException:
+        except KafkaException as error:
+            print(error, flush=True)
             restarts += 1
     with open(journal, "w") as file:
         for number, outcome in enumerate(outcomes):
             file.write(f"{number} {outcome}\n")
     print(json.dumps({outcome: outcomes.count(outcome) for outcome in ["committed", "aborted", "unknown"]}
                      | {"restarts": restarts}))
+    leave()
 
 
 if __name__ == "__main__":

@@ -2,12 +2,23 @@
 checker knows each one again.
 """
 
+import os
+import sys
 import zlib
 
 # Settings of clients that go on when the broker comes back.
 PATIENT = {"retry.backoff.ms": 20, "retry.backoff.max.ms": 200, "reconnect.backoff.ms": 20,
            "reconnect.backoff.max.ms": 200, "log_level": 0}
+# librdkafka 2.16 corrupts its memory now and then when it destroys a producer that was fenced ("unaligned tcache chunk",
+# "double free"); no issue of it is known, librdkafka#4330 is near. Such producers stay here until `leave`.
+FENCED = []
 PADDING = "abcdefghijklmnopqrstuvwxyz0123456789" * 40
+
+
+def leave():
+    """Ends the process well, without destroying anything."""
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def value(run, producer, sequence):

@@ -5,14 +5,13 @@
 NUMBER tells the incarnations of a run apart. Prints a line per transaction, in the end "fenced" or "done".
 """
 
-import os
 import signal
 import sys
 import threading
 
 from confluent_kafka import KafkaException, Producer
 
-from values import PATIENT, value
+from values import PATIENT, leave, value
 
 TIMEOUT_S = 30
 
@@ -45,8 +44,7 @@ def main():
         except KafkaException as error:
             if error.args[0].fatal():
                 print(f"fenced: {error}", flush=True)
-                # librdkafka 2.16 has been seen to free something twice when a fenced producer is destroyed
-                os._exit(0)
+                leave()
             print(error, flush=True)
         number += 1
     print("done", flush=True)

@@ -82,11 +82,11 @@ impl Load {
         );
     }
 
-    /// Waits until the broker has taken something more.
-    pub(crate) fn wait_for_more(&self, broker: &Broker) {
+    /// Waits until the broker has taken something more; answers how long.
+    pub(crate) fn wait_for_more(&self, broker: &Broker) -> Duration {
         let total = || -> i64 { self.high_watermarks(broker).iter().sum() };
         let before = total();
-        until("records arrive", STARTS_WITHIN, || total() > before);
+        until("records arrive", STARTS_WITHIN, || total() > before)
     }
 
     pub(crate) fn high_watermarks(&self, broker: &Broker) -> Vec<i64> {

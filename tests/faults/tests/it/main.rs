@@ -14,6 +14,7 @@
 )]
 
 mod broker;
+mod clock;
 mod copies;
 mod damage;
 mod disk;
