@@ -67,10 +67,22 @@ pub(crate) fn rounds(short: usize) -> impl Iterator<Item = usize> {
 }
 
 /// Waits for a condition that some other process brings about.
-pub(crate) fn until(what: &str, deadline: Duration, mut condition: impl FnMut() -> bool) -> Duration {
+pub(crate) fn until(what: &str, deadline: Duration, condition: impl FnMut() -> bool) -> Duration {
+    until_or(what, deadline, condition, String::new)
+}
+
+/// The same; in vain, it says in addition how things are.
+pub(crate) fn until_or(
+    what: &str,
+    deadline: Duration,
+    mut condition: impl FnMut() -> bool,
+    explain: impl FnOnce() -> String,
+) -> Duration {
     let started = Instant::now();
     while !condition() {
-        assert!(started.elapsed() < deadline, "not within {deadline:?}: {what}");
+        if started.elapsed() >= deadline {
+            panic!("not within {deadline:?}: {what}\n{}", explain());
+        }
         std::thread::park_timeout(Duration::from_millis(5));
     }
     started.elapsed()

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use millstream_protocol::messages::{ConsumerGroupDescribeRequest, DescribeGroupsRequest, GroupId, StrBytes};
 use millstream_tests_kit::{Process, TempDir};
 
 use crate::{
@@ -70,6 +71,15 @@ impl Members {
         broker.client().committed(self.protocol, TOPIC, self.partitions)
     }
 
+    /// The group as the broker describes it, by both protocols.
+    pub(crate) fn describe(&self, broker: &Broker) -> String {
+        let group = GroupId(StrBytes::from_static_str(self.protocol));
+        let mut client = broker.client();
+        let classic = DescribeGroupsRequest::default().with_groups(vec![group.clone()]);
+        let modern = ConsumerGroupDescribeRequest::default().with_group_ids(vec![group]);
+        format!("{:#?}\n{:#?}", client.ask(&classic, 5), client.ask(&modern, 0))
+    }
+
     pub(crate) fn processed(&self) -> Processed {
         let mut processed = Processed::default();
         for journal in fs::read_dir(self.journals.path()).unwrap() {
@@ -95,6 +105,12 @@ impl Members {
         }
         processed
     }
+}
+
+/// Nobody told it to end.
+pub(crate) fn assert_runs(member: &mut Process) {
+    let ended = member.wait(Duration::ZERO).unwrap();
+    assert_eq!(ended, None, "{}\n{}", member.stdout(), member.stderr());
 }
 
 /// It leaves its group and ends.

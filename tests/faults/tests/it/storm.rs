@@ -8,8 +8,8 @@ use rand::{Rng, rngs::SmallRng};
 use crate::{
     broker::{Broker, Setup},
     load::Load,
-    machine::{python, rounds, seeded, until},
-    members::{Members, SHORT_SESSIONS, leave},
+    machine::{python, rounds, seeded, until, until_or},
+    members::{Members, SHORT_SESSIONS, assert_runs, leave},
 };
 
 const PARTITIONS: i32 = 6;
@@ -62,8 +62,13 @@ fn storm(protocol: &'static str) {
     }
     load.stop();
     let ends = load.high_watermarks(&broker);
-    until("members have caught up", CATCH_UP_WITHIN, || {
+    let has_caught_up = || {
+        present.iter_mut().for_each(assert_runs);
         members.committed(&broker) == ends
+    };
+    until_or("members have caught up", CATCH_UP_WITHIN, has_caught_up, || {
+        let committed = members.committed(&broker);
+        format!("{committed:?} of {ends:?}\n{}", members.describe(&broker))
     });
     present.into_iter().for_each(leave);
 
