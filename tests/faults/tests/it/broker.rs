@@ -142,6 +142,18 @@ impl Broker {
         kilobytes << 10
     }
 
+    /// What it has computed since it was started: whatever else the machine does, that stays the same.
+    pub(crate) fn cpu(&self) -> Duration {
+        /// `USER_HZ`
+        const TICKS_PER_SECOND: u64 = 100;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
+        let (_, behind_name) = stat.rsplit_once(") ").unwrap();
+        // utime and stime, the 14th and 15th of all
+        let ticks = behind_name.split(' ').skip(11).take(2);
+        let ticks: u64 = ticks.map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+        Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND)
+    }
+
     fn ready(&mut self) {
         until("the broker answers", READY_WITHIN, || {
             self.assert_alive();
