@@ -117,11 +117,12 @@ pub(super) struct ConsumerGroup {
 /// How a member of the consumer protocol came to be one no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Departure {
-    Left,
-    /// A static one came back as a classic member.
-    Replaced {
-        subscription_changed: bool,
+    Left {
+        /// Of the group before: nobody has heard of the next one.
+        epoch: i32,
     },
+    /// A static one came back as a classic member.
+    Replaced { subscription_changed: bool },
 }
 
 #[derive(Clone, Debug)]
@@ -485,7 +486,11 @@ impl ConsumerGroup {
         if let Some(instance) = &gone.durable.instance {
             self.statics.remove(instance);
         }
-        self.departure = Some(Departure::Left);
+        let epoch = match self.departure {
+            Some(Departure::Left { epoch }) => epoch,
+            Some(Departure::Replaced { .. }) | None => self.epoch,
+        };
+        self.departure = Some(Departure::Left { epoch });
         self.cancel_timers(id, context);
         self.topics
             .retain(|topic, _| self.members.values().any(|m| m.reads(topic)));

@@ -136,8 +136,13 @@ fn downgrade(group: &ConsumerGroup, departure: Departure, context: &mut Context<
             )),
         }
     };
+    // Whoever leaves ends no generation: the others find a rebalance in it, and keep what they have until they join.
+    let generation = match departure {
+        Departure::Left { epoch } => epoch,
+        Departure::Replaced { .. } => group.epoch,
+    };
     let stored = StoredClassic {
-        generation: group.epoch,
+        generation,
         protocol_type: Some(CONSUMER.into()),
         protocol: None,
         leader: group.members.keys().next().cloned(),
@@ -152,7 +157,7 @@ fn downgrade(group: &ConsumerGroup, departure: Departure, context: &mut Context<
     }
     let mut classic = ClassicGroup::converted(group.id.clone(), stored);
     let rebalances = match departure {
-        Departure::Left => true,
+        Departure::Left { .. } => true,
         // A static member was started anew with the other protocol: nobody need notice, if nothing is on its way.
         Departure::Replaced { subscription_changed } => {
             subscription_changed

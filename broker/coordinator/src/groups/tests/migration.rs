@@ -349,6 +349,13 @@ fn a_classic_group_becomes_a_consumer_group_and_a_classic_one_again() {
     assert!(!world.is_consumer_group());
     assert_eq!(world.machine.state(), "PreparingRebalance");
     recovered_is_the_same(&world);
+    for client in &clients {
+        let told = world.machine.heartbeat(&client.id, client.generation);
+        assert!(
+            matches!(told, Err(GroupError::RebalanceInProgress { .. })),
+            "nobody's generation ends, so nobody gives up what it has: {told:?}"
+        );
+    }
     settle(&mut world, &mut clients);
     assert_eq!(world.machine.state(), "Stable");
     assert!(world.machine.generation() > gone.generation);
