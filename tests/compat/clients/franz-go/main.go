@@ -11,6 +11,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -51,6 +52,7 @@ var scenarios = []scenario{
 	{"group-consumer-protocol", func(ctx context.Context) {
 		rebalance(ctx, "consumer", kgo.Balancers(kgo.StickyBalancer()), kgo.ServerSideBalancer())
 	}},
+	{"group-migration", migration},
 	{"static-member", staticMember},
 	{"commits", commits},
 	{"transactions", transactions},
@@ -319,6 +321,41 @@ func rebalance(ctx context.Context, kind string, how ...kgo.Opt) {
 		produce(ctx, topic, int32(n), []string{strconv.Itoa(n + 4)})
 	}
 	eq("after the rebalance", sorted(values(take(ctx, first, 4))), texts(4, 8, strconv.Itoa))
+}
+
+// migration replaces each member by one of the other protocol, without a pause, and back; nothing is lost on the way.
+func migration(ctx context.Context) {
+	topic := create(ctx, "migration", 4, nil)
+	group := unique("migration")
+	member := func(how ...kgo.Opt) (*kgo.Client, *atomic.Int32) {
+		var owned atomic.Int32
+		add := func(sign int32) func(context.Context, *kgo.Client, map[string][]int32) {
+			return func(_ context.Context, _ *kgo.Client, parts map[string][]int32) {
+				owned.Add(sign * int32(len(parts[topic])))
+			}
+		}
+		return client(append(how, kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), fromStart(), kgo.DisableAutoCommit(),
+			kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.HeartbeatInterval(500*time.Millisecond),
+			kgo.RebalanceTimeout(10*time.Second), kgo.OnPartitionsAssigned(add(1)), kgo.OnPartitionsRevoked(add(-1)),
+			kgo.OnPartitionsLost(add(-1)))...), &owned
+	}
+	var former *kgo.Client
+	var before *atomic.Int32
+	for round, how := range [][]kgo.Opt{nil, {kgo.ServerSideBalancer()}, nil} {
+		next, owned := member(how...)
+		defer next.Close()
+		if former != nil {
+			until("two partitions each", func() bool { return before.Load() == 2 && owned.Load() == 2 })
+			former.Close()
+		}
+		until("all partitions", func() bool { return owned.Load() == 4 })
+		for n := range 4 {
+			produce(ctx, topic, int32(n), []string{strconv.Itoa(round*4 + n)})
+		}
+		eq("records", sorted(values(take(ctx, next, 4))), sorted(texts(round*4, round*4+4, strconv.Itoa)))
+		must(next.CommitUncommittedOffsets(ctx))
+		former, before = next, owned
+	}
 }
 
 func staticMember(ctx context.Context) {

@@ -75,6 +75,7 @@ public final class Compat {
                 "partition.assignment.strategy", StickyAssignor.class.getName(), "heartbeat.interval.ms", "500")));
         all.put("group-cooperative", () -> rebalance("cooperative", Map.of(
                 "partition.assignment.strategy", CooperativeStickyAssignor.class.getName(), "heartbeat.interval.ms", "500")));
+        all.put("group-migration", this::migration);
         all.put("group-consumer-protocol", () -> rebalance("consumer", Map.of("group.protocol", "consumer")));
         all.put("static-member", this::staticMember);
         all.put("commits", this::commits);
@@ -285,6 +286,42 @@ public final class Compat {
             });
             for (int n = 0; n < 4; n++) produce(topic, n, List.of("" + (n + 4)), Map.of());
             eq(sorted(values(take(first, 4))), List.of("4", "5", "6", "7"), "after the rebalance");
+        }
+    }
+
+    /** Each member is replaced by one of the other protocol, without a pause, and back; nothing is lost on the way. */
+    private void migration() throws Exception {
+        String topic = topic("migration", 4, Map.of());
+        String group = unique("migration");
+        KafkaConsumer<String, String> former = null;
+        int count = 0;
+        try {
+            for (String protocol : List.of("classic", "consumer", "classic")) {
+                var next = consumer(group, Map.of("group.protocol", protocol));
+                var before = former;
+                former = next;
+                next.subscribe(List.of(topic));
+                if (before != null) {
+                    try (before) {
+                        until("two partitions each, " + protocol + " the newer one", () -> {
+                            before.poll(Duration.ofMillis(50));
+                            next.poll(Duration.ofMillis(50));
+                            return before.assignment().size() == 2 && next.assignment().size() == 2;
+                        });
+                    }
+                }
+                until("all partitions, " + protocol, () -> {
+                    next.poll(Duration.ofMillis(50));
+                    return next.assignment().size() == 4;
+                });
+                List<String> sent = IntStream.range(count, count + 4).mapToObj(Integer::toString).sorted().toList();
+                for (int n = 0; n < 4; n++) produce(topic, n, List.of("" + (count + n)), Map.of());
+                eq(sorted(values(take(next, 4))), sent, protocol);
+                next.commitSync();
+                count += 4;
+            }
+        } finally {
+            if (former != null) former.close();
         }
     }
 

@@ -28,7 +28,9 @@ async function until(what, condition) {
 async function topic(name, numPartitions = 1, config = {}) {
   const topic = unique(name)
   const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
-  await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: 1, configEntries }], waitForLeaders: true })
+  // Apache Kafka answers before its brokers know the topic, which KafkaJS's own waiting takes for an error.
+  await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: 1, configEntries }], waitForLeaders: false })
+  await until('the topic is known', async () => (await admin.listTopics()).includes(topic))
   return topic
 }
 

@@ -313,6 +313,37 @@ def group_consumer_protocol():
     rebalance(group_protocol="consumer", group_remote_assignor="range")
 
 
+@scenario("group-migration")
+def group_migration():
+    """Each member is replaced by one of the other protocol, without a pause, and back; nothing is lost on the way."""
+    name, group = topic("migration", 4), unique("ck-migration")
+    former, count = None, 0
+    for protocol in ["classic", "consumer", "classic"]:
+        next_one = consumer(group, group_protocol=protocol)
+        next_one.subscribe([name])
+        if former is not None:
+
+            def both():
+                former.poll(0.05)
+                next_one.poll(0.05)
+                return (len(former.assignment()), len(next_one.assignment())) == (2, 2)
+
+            until(f"two partitions each, {protocol} the newer one", both)
+            former.close()
+
+        def alone():
+            next_one.poll(0.05)
+            return len(next_one.assignment()) == 4
+
+        until(f"all partitions, {protocol}", alone)
+        for n in range(4):
+            produce(name, [f"{count + n}".encode()], partition=n)
+        eq(sorted(values(take(next_one, 4))), sorted(f"{count + n}".encode() for n in range(4)), protocol)
+        next_one.commit(asynchronous=False)
+        former, count = next_one, count + 4
+    former.close()
+
+
 @scenario("static-member")
 def static_member():
     name = topic("static", 2)

@@ -30,6 +30,7 @@ const SCENARIOS: &[&str] = &[
     "fencing",
     "group-consumer-protocol",
     "group-cooperative",
+    "group-migration",
     "group-offsets-admin",
     "group-range",
     "group-sticky",

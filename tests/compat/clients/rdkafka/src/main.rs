@@ -85,6 +85,7 @@ fn main() -> Outcome {
         ("group-consumer-protocol", |compat| {
             compat.rebalance("consumer", &[("group.protocol", "consumer")])
         }),
+        ("group-migration", Compat::migration),
         ("static-member", Compat::static_member),
         ("commits", Compat::commits),
         ("transactions", Compat::transactions),
@@ -319,6 +320,35 @@ impl Compat {
             sorted(values(&take(&first, 4)?)),
             numbers(4, 8),
         )
+    }
+
+    /// Each member is replaced by one of the other protocol, without a pause, and back; nothing is lost on the way.
+    fn migration(&self) -> Outcome {
+        let topic = self.topic("migration", 4, &[])?;
+        let mut former: Option<BaseConsumer> = None;
+        for (round, protocol) in (0..).zip(["classic", "consumer", "classic"]) {
+            let next = self.consumer("migration", &[("group.protocol", protocol)])?;
+            next.subscribe(&[&topic])?;
+            if let Some(former) = former.take() {
+                until("two partitions each", || {
+                    poll(&former)?;
+                    poll(&next)?;
+                    Ok(former.assignment()?.count() == 2 && next.assignment()?.count() == 2)
+                })?;
+            }
+            until("all partitions", || {
+                poll(&next)?;
+                Ok(next.assignment()?.count() == 4)
+            })?;
+            let sent = numbers(round * 4, round * 4 + 4);
+            for (n, value) in (0..).zip(&sent) {
+                self.produce(&topic, n, std::slice::from_ref(value), &[])?;
+            }
+            eq(protocol, sorted(values(&take(&next, 4)?)), sorted(sent))?;
+            next.commit_consumer_state(CommitMode::Sync)?;
+            former = Some(next);
+        }
+        Ok(())
     }
 
     fn static_member(&self) -> Outcome {
