@@ -3,7 +3,7 @@
 #
 #   kafka.sh jars                            fetches the jars and prints their folder
 #   kafka.sh serve DIR PORT [key=value...]   formats DIR if it is new and serves it on 127.0.0.1:PORT; the controller
-#                                            listens on PORT+1. Prints `ready PID` when the port answers; SIGTERM stops.
+#                                            listens on PORT+1, or KAFKA_CONTROLLER_PORT. Prints `ready PID` when the port answers; SIGTERM stops.
 set -euo pipefail
 
 version=4.3.1
@@ -34,7 +34,7 @@ serve() {
   command -v java >/dev/null || unavailable "java is not installed"
   lib=$(jars)
   mkdir -p "$dir"
-  local controller=$((port + 1)) properties="$dir/server.properties"
+  local controller=${KAFKA_CONTROLLER_PORT:-$((port + 1))} properties="$dir/server.properties"
   cat >"$properties" <<END
 process.roles=broker,controller
 node.id=1

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod admin;
+mod apache_kafka;
 mod avro;
 mod disk_full;
 mod dlq;

@@ -2,7 +2,10 @@ use std::path::Path;
 
 use tokio::process::Child;
 
-use crate::support::{Workplace, finish};
+use crate::{
+    apache_kafka::ApacheKafka,
+    support::{Workplace, finish},
+};
 
 const V1: &str = r#"{"type":"record","name":"Order","fields":[{"name":"id","type":"string"}]}"#;
 const V2: &str = r#"{"type":"record","name":"Order","fields":[{"name":"id","type":"string"},{"name":"city","type":"string","default":""}]}"#;
@@ -257,42 +260,10 @@ const OF_ANOTHER: &str = "\0\0\0\0\u{9}\u{4}ab\n";
 #[tokio::test]
 async fn usage_says_where_schemas_occur_and_who_has_yet_to_read_them() {
     let place = place();
-    place.write("v3.avsc", &V2.replace("city", "town"));
     let broker = place.start(SERVE);
     place.registry("data").await;
     let at = "--data-dir data";
-    for file in ["v1", "v2", "v3"] {
-        place
-            .ok(&format!(
-                "registry register {file}.avsc --subject orders-value {at}"
-            ))
-            .await;
-    }
-    place
-        .ok(&format!("registry delete orders-value --version 1 {at}"))
-        .await;
-    place
-        .ok(&format!("topic create orders --partitions 2 {at}"))
-        .await;
-    place.ok(&format!("topic create others {at}")).await;
-    for (topic, lines) in [
-        ("orders --partition 0", [OF_V1, OF_V1, OF_V2].concat()),
-        (
-            "orders --partition 1",
-            ["text\n", OF_V1, OF_ANOTHER, OF_V2, OF_V1].concat(),
-        ),
-        ("others", OF_V2.to_owned()),
-    ] {
-        place
-            .ok_with(&format!("topic produce {topic} {at}"), &lines)
-            .await;
-    }
-    for (group, partition, offset) in [("slow", 0, 0), ("slow", 1, 2), ("quick", 0, 3), ("quick", 1, 4)] {
-        let reset = format!("offsets reset --group {group} --topic orders --partition {partition}");
-        place
-            .ok(&format!("{reset} --to-offset {offset} --execute {at}"))
-            .await;
-    }
+    make_usage_of_orders(&place, at, at).await;
     check_usage_of_orders(&place, at).await;
     let usage = place
         .json(&format!(
@@ -318,6 +289,43 @@ async fn usage_says_where_schemas_occur_and_who_has_yet_to_read_them() {
     check_usage_of_orders(&place, &format!("--bootstrap {kafka} --registry {address}")).await;
     stop(&place, broker).await;
     check_usage_of_orders(&place, at).await;
+}
+
+/// Orders of three versions, the first of them deleted, and two groups that have read some.
+async fn make_usage_of_orders(place: &Workplace, log: &str, registry: &str) {
+    place.write("v3.avsc", &V2.replace("city", "town"));
+    for file in ["v1", "v2", "v3"] {
+        place
+            .ok(&format!(
+                "registry register {file}.avsc --subject orders-value {registry}"
+            ))
+            .await;
+    }
+    place
+        .ok(&format!("registry delete orders-value --version 1 {registry}"))
+        .await;
+    place
+        .ok(&format!("topic create orders --partitions 2 {log}"))
+        .await;
+    place.ok(&format!("topic create others {log}")).await;
+    for (topic, lines) in [
+        ("orders --partition 0", [OF_V1, OF_V1, OF_V2].concat()),
+        (
+            "orders --partition 1",
+            ["text\n", OF_V1, OF_ANOTHER, OF_V2, OF_V1].concat(),
+        ),
+        ("others", OF_V2.to_owned()),
+    ] {
+        place
+            .ok_with(&format!("topic produce {topic} {log}"), &lines)
+            .await;
+    }
+    for (group, partition, offset) in [("slow", 0, 0), ("slow", 1, 2), ("quick", 0, 3), ("quick", 1, 4)] {
+        let reset = format!("offsets reset --group {group} --topic orders --partition {partition}");
+        place
+            .ok(&format!("{reset} --to-offset {offset} --execute {log}"))
+            .await;
+    }
 }
 
 async fn check_usage_of_orders(place: &Workplace, at: &str) {
@@ -364,4 +372,112 @@ async fn check_usage_of_orders(place: &Workplace, at: &str) {
         "{table}"
     );
     assert!(line("3   3  -").ends_with('-'), "{table}");
+}
+
+/// Without a log of ours: the topic of schemas, the records and the groups are those of Apache Kafka.
+#[tokio::test]
+async fn apache_kafka_is_told_where_schemas_occur() {
+    let Some(mut kafka) = ApacheKafka::prepare() else {
+        return;
+    };
+    let place = place();
+    kafka.start().await;
+    let (registry, address) = place.registry_beside(&kafka.address()).await;
+    let (log, registry_at) = (
+        format!("--bootstrap {}", kafka.address()),
+        format!("--registry http://{address}"),
+    );
+    make_usage_of_orders(&place, &log, &registry_at).await;
+    check_usage_of_orders(&place, &format!("{log} {registry_at}")).await;
+    stop(&place, registry).await;
+    kafka.stop().await;
+}
+
+/// Two registries on one topic of Apache Kafka, which end, are killed, and meet a Kafka that goes and comes back.
+#[tokio::test]
+async fn registries_keep_their_schemas_in_apache_kafka() {
+    let Some(mut kafka) = ApacheKafka::prepare() else {
+        return;
+    };
+    let place = place();
+    kafka.start().await;
+    let (first, one) = place.registry_beside(&kafka.address()).await;
+    let topic = place
+        .json(&format!(
+            "topic describe _schemas --bootstrap {}",
+            kafka.address()
+        ))
+        .await;
+    assert_eq!(topic["config"]["cleanup.policy"], "compact", "{topic}");
+    assert_eq!(topic["partitions"].as_array().map(Vec::len), Some(1), "{topic}");
+    for (file, version) in [("v1.avsc", 1), ("v2.avsc", 2)] {
+        let registered = register(&place, file, "s", &one).await;
+        assert_eq!(registered, (version, version));
+    }
+    let refused = format!("registry register bad.avsc --subject s --registry {one}");
+    place.run(&refused).await.assert_fails(1, &["(40901)"]);
+    let level = format!("registry config s --set compatibility=FULL_TRANSITIVE --registry {one}");
+    place.ok(&level).await;
+
+    let (mut second, two) = place.registry_beside(&kafka.address()).await;
+    let mut ids = std::collections::BTreeSet::from([1, 2]);
+    for n in 0..6 {
+        let text = |name: &str| format!(r#"{{"type":"enum","name":"{name}{n}","symbols":["A"]}}"#);
+        for name in ["Shared", "Left", "Right"] {
+            place.write(&format!("{name}{n}.avsc"), &text(name));
+        }
+        let file = |name: &str| format!("{name}{n}.avsc");
+        let (shared, left, right) = (file("Shared"), file("Left"), file("Right"));
+        let (of_shared, of_left, of_right) = (format!("shared{n}"), format!("left{n}"), format!("right{n}"));
+        let (here, there, left, right) = tokio::join!(
+            register(&place, &shared, &of_shared, &one),
+            register(&place, &shared, &of_shared, &two),
+            register(&place, &left, &of_left, &one),
+            register(&place, &right, &of_right, &two),
+        );
+        assert_eq!(
+            here, there,
+            "one text of one subject has one id, whoever is asked"
+        );
+        for (_, id) in [here, left, right] {
+            assert!(ids.insert(id), "{id} was given before");
+        }
+    }
+    let known = everything(&place, &one).await;
+    assert_eq!(known, everything(&place, &two).await);
+
+    place.signal(&mut second, "KILL").await;
+    stop(&place, first).await;
+    drop(second);
+    let (first, one) = place.registry_beside(&kafka.address()).await;
+    assert_eq!(everything(&place, &one).await, known);
+    let level = place.json(&format!("registry config s --registry {one}")).await;
+    assert!(level.to_string().contains("FULL_TRANSITIVE"), "{level}");
+
+    kafka.stop().await;
+    kafka.start().await;
+    // the registry finds its Kafka again
+    let (_, id) = register(&place, "bad.avsc", "other", &one).await;
+    assert!(ids.insert(id), "{id} was given before");
+    assert_eq!(register(&place, "v2.avsc", "s", &one).await, (2, 2));
+    stop(&place, first).await;
+    kafka.stop().await;
+}
+
+/// Version and id.
+async fn register(place: &Workplace, file: &str, subject: &str, address: &str) -> (i64, i64) {
+    let line = format!("registry register {file} --subject {subject} --registry {address}");
+    let registered = place.json(&line).await;
+    let number = |key: &str| registered[key].as_i64().unwrap();
+    (number("version"), number("id"))
+}
+
+/// All subjects with the texts and ids of their versions.
+async fn everything(place: &Workplace, address: &str) -> Vec<serde_json::Value> {
+    let at = format!("--registry {address}");
+    let mut all = vec![place.json(&format!("registry list {at}")).await];
+    for subject in ["s", "shared0", "left1", "right5"] {
+        all.push(place.json(&format!("registry get {subject} {at}")).await);
+    }
+    all
 }

@@ -193,7 +193,7 @@ fn command(dir: &Path) -> Command {
 }
 
 /// Looks again and again until there is something, at most until the deadline: for what another process makes.
-async fn comes<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+pub(crate) async fn comes<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
     let look_often = async {
         let mut pace = tokio::time::interval(Duration::from_millis(20));
         loop {
