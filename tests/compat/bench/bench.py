@@ -21,6 +21,8 @@ import time
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
+import floor
+
 HERE = pathlib.Path(__file__).resolve().parent
 TICKS = os.sysconf("SC_CLK_TCK")
 CORES = os.cpu_count()
@@ -222,6 +224,8 @@ def main():
         brokers.append(("kafka, flush each", ("log.flush.interval.messages=1",)))
     results = {}
     with filled_page_cache():
+        for what, seconds in floor.floors(ARGS.dir).items():
+            print(f"the kernel alone, CPU s/GB: {seconds:.2f}  {what}")
         run(brokers, rows, results)
     report(results)
 
