@@ -142,7 +142,7 @@ def filled_page_cache():
     ten times the write itself."""
     fields = dict(line.split(":") for line in pathlib.Path("/proc/meminfo").read_text().splitlines())
     megabytes = int(fields["MemAvailable"].split()[0]) * 9 // 10 // 1024
-    room = shutil.disk_usage(ARGS.dir or tempfile.gettempdir()).free // 1_000_000 - 20_000
+    room = shutil.disk_usage(ARGS.dir or tempfile.gettempdir()).free // 1_000_000 - 12_000
     block = bytes(1 << 20)
     with tempfile.NamedTemporaryFile(dir=ARGS.dir, prefix="bench-fill-") as file:
         for _ in range(max(0, min(megabytes, room))):
