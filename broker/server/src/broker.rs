@@ -262,20 +262,36 @@ impl Broker {
         coordinator: &mut Coordinator,
         decision: Decision<T>,
     ) -> Result<(T, Ticket<()>), CommitError> {
-        let ticket = self.storage.commit(AtomicGroup {
+        let mut group = AtomicGroup {
             markers: decision.markers.into_iter().map(marker).collect(),
             puts: decision
                 .puts
                 .iter()
                 .map(|(key, value)| (StateKey(key.clone()), value.clone()))
                 .collect(),
-        })?;
+        };
+        let ticket = match self.storage.commit(group.clone()) {
+            Err(CommitError::Producer(_)) => {
+                group.markers.retain(|marker| !self.is_overtaken(marker));
+                self.storage.commit(group)?
+            }
+            done => done?,
+        };
         for put in &decision.puts {
             coordinator
                 .replay(put)
                 .expect("the coordinator reads what it has just written");
         }
         Ok((decision.response, ticket))
+    }
+
+    /// Whether an administrator ended the transaction there, with a newer epoch: then it has ended, as Kafka's coordinator
+    /// takes it, and nothing is left to be marked.
+    fn is_overtaken(&self, marker: &Marker) -> bool {
+        let producers = self.storage.describe_producers(&marker.partition);
+        producers.unwrap_or_default().iter().any(|known| {
+            known.producer.id == marker.producer.id && known.producer.epoch > marker.producer.epoch
+        })
     }
 }
 

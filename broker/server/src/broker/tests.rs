@@ -183,39 +183,44 @@ async fn a_transaction_that_takes_too_long_is_aborted_by_itself() {
 /// An administrator may end the transaction of one producer in one partition, with an epoch of his choice: the coordinator's
 /// own marker is refused there from then on.
 #[tokio::test]
-async fn a_transaction_that_cannot_be_aborted_does_not_keep_others_open() {
-    let Fixture { broker, clock, .. } = fixture().await;
-    let begin = async |name: &str, index| {
-        let id = TransactionalId::new(name);
-        let producer = broker.init_producer(&id, 1000, None).await.unwrap();
-        let added = broker.add_partitions(claim(&id, producer), &[partition(index)]);
+async fn a_transaction_that_an_administrator_ended_in_one_partition_ends_in_the_others() {
+    for outcome in [Some(Outcome::Commit), None] {
+        let Fixture { broker, clock, .. } = fixture().await;
+        let producer = broker.init_producer(&id(), 1000, None).await.unwrap();
+        let both = [partition(0), partition(1)];
+        let added = broker.add_partitions(claim(&id(), producer), &both);
         added.unwrap().await.unwrap();
-        let batch = batch(producer, 0);
-        let appended = broker.produce(&partition(index), batch, AppendOrigin::Client);
-        appended.unwrap().await.unwrap();
-        (id, producer)
-    };
-    let (stuck, fenced) = begin("a", 0).await;
-    let (_, _) = begin("b", 1).await;
-    let marker = Marker {
-        partition: partition(0),
-        producer: Producer {
-            epoch: ProducerEpoch(fenced.epoch.0 + 5),
-            ..fenced
-        },
-        outcome: Outcome::Abort,
-        coordinator_epoch: 0,
-    };
-    broker.write_marker(marker).unwrap().await.unwrap();
-    let mut watermarks = broker.storage().watch(&partition(1)).unwrap();
-    clock.advance_ms(1001);
-    let aborted = watermarks.wait_for(|w| w.last_stable == Offset(2));
-    tokio::time::timeout(Duration::from_secs(20), aborted)
-        .await
-        .expect("the timer aborts it")
-        .unwrap();
-    let state = broker.describe_transaction(&stuck).unwrap().state;
-    assert_eq!(state, TransactionState::Ongoing, "its marker is refused");
+        for partition in &both {
+            let appended = broker.produce(partition, batch(producer, 0), AppendOrigin::Client);
+            appended.unwrap().await.unwrap();
+        }
+        let marker = Marker {
+            partition: partition(0),
+            producer: Producer {
+                epoch: ProducerEpoch(producer.epoch.0 + 5),
+                ..producer
+            },
+            outcome: Outcome::Abort,
+            coordinator_epoch: 0,
+        };
+        broker.write_marker(marker).unwrap().await.unwrap();
+        let mut watermarks = broker.storage().watch(&partition(1)).unwrap();
+        match outcome {
+            Some(outcome) => {
+                let ended = broker.end_transaction(claim(&id(), producer), outcome, None);
+                ended.unwrap().1.await.unwrap();
+            }
+            None => clock.advance_ms(1001),
+        }
+        let ended = watermarks.wait_for(|w| w.last_stable == Offset(2));
+        tokio::time::timeout(Duration::from_secs(20), ended)
+            .await
+            .expect("its own partition ends by command or by the timer")
+            .unwrap();
+        let state = broker.describe_transaction(&id()).unwrap().state;
+        assert_ne!(state, TransactionState::Ongoing);
+        broker.init_producer(&id(), 1000, None).await.unwrap();
+    }
 }
 
 #[tokio::test]
