@@ -18,6 +18,8 @@ step "lints"
 cargo clippy --workspace --all-targets --locked -- -D warnings
 step "tests"
 cargo test --workspace --locked --no-fail-fast
+step "a minute of libFuzzer for each decoder"
+MILLSTREAM_FUZZ_SEED=1 tests/fuzz/run.sh 60
 
 step "summary"
 if [ -s "$MILLSTREAM_SKIPPED" ]; then

@@ -58,6 +58,12 @@ impl Loopback {
         }
     }
 
+    /// What the port of scrapers and probes answers to these bytes, after which nothing comes; `None`: they are no whole
+    /// request.
+    pub async fn probe(broker: Arc<Broker>, asked: &[u8]) -> Option<Vec<u8>> {
+        crate::http::probe(broker, asked).await
+    }
+
     /// Key, lowest and highest version of every API.
     pub fn apis() -> impl Iterator<Item = (i16, i16, i16)> {
         crate::api::versions()

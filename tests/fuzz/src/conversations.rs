@@ -51,6 +51,7 @@ fn held() -> Vec<Vec<Step>> {
         in_virtual_time(Talk::script(transactions::second_generation)),
         in_virtual_time(Talk::script(groups::classic)),
         in_virtual_time(Talk::script(groups::consumer)),
+        in_virtual_time(Talk::script(groups::of_both_protocols)),
         in_virtual_time(Talk::script(admin::administration)),
     ]
 }

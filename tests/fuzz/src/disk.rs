@@ -41,6 +41,8 @@ pub fn run(data: &[u8]) {
         let Some(file) = File::read(&mut files) else { break };
         file.put_on(&disk, choice % 2 == 0);
     }
+    // the folders, too: nobody else knows that they are new
+    disk.sync_all().expect("this disk does not fail");
     let opened: Arc<dyn Disk> = Arc::new(disk.clone());
     let is_sound = verify(&opened).is_ok_and(|found| found.is_sound());
     let clock = Arc::new(ManualClock::at(Timestamp(START_MS)));

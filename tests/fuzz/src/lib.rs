@@ -17,12 +17,18 @@ pub mod disk;
 #[allow(dead_code, reason = "the tests of the pipeline need more of it")]
 #[path = "../../../pipeline/tests/pipeline/fakes.rs"]
 mod fakes;
+pub mod file;
+pub mod monitor;
 mod mutate;
 pub mod pipeline;
 pub mod port;
+pub mod positions;
 pub mod records;
+pub mod registry;
 pub mod request;
+pub mod settings;
 pub mod state;
+pub mod values;
 mod vectors;
 #[path = "../../../pipeline/tests/pipeline/whole.rs"]
 mod whole;
@@ -97,6 +103,20 @@ pub const TARGETS: &[Target] = &[
         tries: 1_000,
     },
     Target {
+        name: "file",
+        run: file::run,
+        seeds: file::seeds,
+        memory_bytes: 64 << 20,
+        tries: 1_000,
+    },
+    Target {
+        name: "monitor",
+        run: monitor::run,
+        seeds: monitor::seeds,
+        memory_bytes: 256 << 20,
+        tries: 1_000,
+    },
+    Target {
         name: "pipeline",
         run: pipeline::run,
         seeds: pipeline::seeds,
@@ -111,11 +131,25 @@ pub const TARGETS: &[Target] = &[
         tries: 1_000,
     },
     Target {
+        name: "positions",
+        run: positions::run,
+        seeds: positions::seeds,
+        memory_bytes: 64 << 20,
+        tries: 20_000,
+    },
+    Target {
         name: "records",
         run: records::run,
         seeds: records::seeds,
         memory_bytes: 64 << 20,
         tries: 20_000,
+    },
+    Target {
+        name: "registry",
+        run: registry::run,
+        seeds: registry::seeds,
+        memory_bytes: 64 << 20,
+        tries: 1_000,
     },
     Target {
         name: "request",
@@ -125,10 +159,24 @@ pub const TARGETS: &[Target] = &[
         tries: 20_000,
     },
     Target {
+        name: "settings",
+        run: settings::run,
+        seeds: settings::seeds,
+        memory_bytes: 64 << 20,
+        tries: 20_000,
+    },
+    Target {
         name: "state",
         run: state::run,
         seeds: state::seeds,
         memory_bytes: 128 << 20,
         tries: 1_000,
+    },
+    Target {
+        name: "values",
+        run: values::run,
+        seeds: values::seeds,
+        memory_bytes: 64 << 20,
+        tries: 20_000,
     },
 ];

@@ -22,7 +22,8 @@ use std::{
 
 use prometheus_client::registry::Registry;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
     sync::Semaphore,
     time::timeout,
 };
@@ -137,6 +138,15 @@ impl MonitorPort {
     }
 }
 
+/// What the port answers to these bytes, after which nothing comes; `None`: they are no whole request.
+pub(crate) async fn probe(broker: Arc<Broker>, asked: &[u8]) -> Option<Vec<u8>> {
+    let health = Health::default();
+    let _ = health.served.set(Served::Broker(broker));
+    let mut answer = Vec::new();
+    let served = health.serve(tokio::io::join(asked, &mut answer)).await;
+    served.is_ok().then_some(answer)
+}
+
 /// For ever.
 async fn accept(listener: TcpListener, health: Arc<Health>, tasks: TaskTracker) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -164,7 +174,7 @@ async fn accept(listener: TcpListener, health: Arc<Health>, tasks: TaskTracker) 
 }
 
 impl Health {
-    async fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
+    async fn serve(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
         let (answer, head_only) = match exchange::read(&mut stream).await? {
             Ok(asked) => (self.answer(&asked.path).await, asked.head_only),
             Err(status) => (Answer::refusal(status), false),

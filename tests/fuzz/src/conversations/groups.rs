@@ -174,3 +174,51 @@ pub(super) async fn consumer(talk: &mut Talk) {
     talk.perform(Step::Pass { ms: 120_000 }).await;
     talk.ask(&ListGroupsRequest::default(), 5).await;
 }
+
+/// A consumer of the classic protocol, then one of KIP-848 beside it: the broker reads what classic members say to each
+/// other, and answers in their words.
+pub(super) async fn of_both_protocols(talk: &mut Talk) {
+    // version 1: topics, no user data, what it owns
+    let subscription =
+        Bytes::from_static(b"\0\x01\0\0\0\x01\0\x01t\xff\xff\xff\xff\0\0\0\x01\0\x01t\0\0\0\x01\0\0\0\0");
+    let assignment =
+        Bytes::from_static(b"\0\x01\0\0\0\x01\0\x01t\0\0\0\x02\0\0\0\0\0\0\0\x01\xff\xff\xff\xff");
+    let protocol = JoinGroupRequestProtocol::default()
+        .with_name(text("cooperative-sticky"))
+        .with_metadata(subscription);
+    let join = |member: StrBytes| join(member, None).with_protocols(vec![protocol.clone()]);
+    let member = talk.ask(&join(StrBytes::default()), 5).await.member_id;
+    let joined = talk.ask(&join(member.clone()), 9).await;
+    let assigned = SyncGroupRequestAssignment::default()
+        .with_member_id(member.clone())
+        .with_assignment(assignment);
+    let sync = |generation, assignments| {
+        sync(&member, generation, false)
+            .with_protocol_name(Some(text("cooperative-sticky")))
+            .with_assignments(assignments)
+    };
+    talk.ask(&sync(joined.generation_id, vec![assigned]), 5).await;
+    let newer = "AAAAAAAAAAAAAAAAAAAABA";
+    let upgraded = talk.ask(&subscribes(newer), 1).await;
+    for _ in 0..3 {
+        let beat = HeartbeatRequest::default()
+            .with_group_id(group())
+            .with_generation_id(upgraded.member_epoch)
+            .with_member_id(member.clone());
+        talk.ask(&beat, 4).await;
+        let joined = talk.ask(&join(member.clone()), 9).await;
+        talk.ask(&sync(joined.generation_id, Vec::new()), 5).await;
+        talk.ask(&heartbeat(newer, upgraded.member_epoch), 1).await;
+        talk.pause().await;
+    }
+    talk.ask(
+        &ConsumerGroupDescribeRequest::default().with_group_ids(vec![group()]),
+        1,
+    )
+    .await;
+    talk.perform(Step::Restart { power: true }).await;
+    // the newer one leaves, and the group is a classic one again
+    talk.ask(&heartbeat(newer, -1), 1).await;
+    talk.ask(&DescribeGroupsRequest::default().with_groups(vec![group()]), 6)
+        .await;
+}
