@@ -15,7 +15,7 @@ use millstream_schema_registry_core::{
 use millstream_types::{Header, Offset, Record};
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, sleep_until, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -28,6 +28,9 @@ use crate::metrics::Metrics;
 
 /// What waits behind the owner when another registry writes.
 const FOLLOWED: usize = 2;
+/// Who lost a write decides again at once, and puts right what it has left. Others do so when that does not come: if they did it
+/// at once, too, they would make each other lose again and again.
+const REPAIR_AFTER: Duration = Duration::from_millis(500);
 /// Until a log that was not available is asked again: at first, and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -136,7 +139,11 @@ impl Owner {
             out,
         ));
         self.repair().await;
+        let mut repair_at = None;
         loop {
+            repair_at = self
+                .needs_repair()
+                .then(|| repair_at.unwrap_or_else(|| Instant::now() + REPAIR_AFTER));
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -145,8 +152,11 @@ impl Owner {
                     None => break,
                 },
                 Some(seen) = seen.recv() => self.take(seen).await,
+                () = sleep_until(repair_at.unwrap_or_else(Instant::now)), if repair_at.is_some() => {
+                    repair_at = None;
+                    self.repair().await;
+                }
             }
-            self.repair().await;
         }
         inbox.close();
         while let Some(wish) = inbox.recv().await {
@@ -205,14 +215,14 @@ impl Owner {
         }
     }
 
+    fn needs_repair(&self) -> bool {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.needs_repair()
+    }
+
     /// Puts right what a write that lost has left in the log.
     async fn repair(&mut self) {
-        if !self
-            .state
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .needs_repair()
-        {
+        if !self.needs_repair() {
             return;
         }
         let deadline = Instant::now() + self.topic.store().settings.timeout;
