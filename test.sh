@@ -19,10 +19,13 @@ cargo clippy --workspace --all-targets --locked -- -D warnings
 step "tests"
 cargo test --workspace --locked --no-fail-fast
 step "a minute of libFuzzer for each decoder"
-MILLSTREAM_FUZZ_SEED=1 tests/fuzz/run.sh 60
+found="$(mktemp)"
+MILLSTREAM_FOUND="$found" MILLSTREAM_FUZZ_SEED=1 tests/fuzz/run.sh 60
 
 step "summary"
 if [ -s "$MILLSTREAM_SKIPPED" ]; then
   sort -u "$MILLSTREAM_SKIPPED" | sed 's/^/SKIPPED: /'
 fi
+[ ! -s "$found" ] || sed 's/^/FOUND: /' "$found"
+rm -f "$found"
 echo "tests passed; $(sort -u "$MILLSTREAM_SKIPPED" | wc -l) skipped for want of something"
