@@ -63,29 +63,33 @@ fn unescape(
     ends: impl Fn(char) -> bool,
     line: usize,
 ) -> Result<String, InvalidProperties> {
-    let mut text = String::new();
+    let bad = InvalidProperties::Escape { line };
+    // As Java has it: an escape is a unit of UTF-16, and two of them may be one character.
+    let mut units = Vec::new();
     while let Some(c) = chars.next_if(|c| !ends(*c)) {
         if c != '\\' {
-            text.push(c);
+            push(&mut units, c);
             continue;
         }
         match chars.next() {
-            Some('t') => text.push('\t'),
-            Some('n') => text.push('\n'),
-            Some('r') => text.push('\r'),
+            Some('t') => push(&mut units, '\t'),
+            Some('n') => push(&mut units, '\n'),
+            Some('r') => push(&mut units, '\r'),
             Some('u') => {
                 let digits: String = chars.by_ref().take(4).collect();
-                let code = u32::from_str_radix(&digits, 16)
-                    .ok()
-                    .filter(|_| digits.len() == 4);
-                let c = code.and_then(char::from_u32);
-                text.push(c.ok_or(InvalidProperties::Escape { line })?);
+                let is_whole = digits.len() == 4 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+                let unit = u16::from_str_radix(&digits, 16).ok().filter(|_| is_whole);
+                units.push(unit.ok_or_else(|| bad.clone())?);
             }
-            Some(other) => text.push(other),
+            Some(other) => push(&mut units, other),
             None => {}
         }
     }
-    Ok(text)
+    String::from_utf16(&units).map_err(|_| bad)
+}
+
+fn push(units: &mut Vec<u16>, c: char) {
+    units.extend_from_slice(c.encode_utf16(&mut [0; 2]));
 }
 
 #[cfg(test)]
@@ -120,5 +124,18 @@ mod tests {
             read_properties("a=\\u12").unwrap_err(),
             InvalidProperties::Escape { line: 1 }
         );
+        for bad in ["b=1\na=\\u+123", "b=1\na=\\ud83d", "b=1\na=\\udc00\\ud83d"] {
+            assert_eq!(
+                read_properties(bad).unwrap_err(),
+                InvalidProperties::Escape { line: 2 },
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn two_escapes_may_be_one_character() {
+        let read = read_properties("\\ud83d\\ude00=\u{1f600}\\u0021").unwrap();
+        assert_eq!(read["\u{1f600}"], "\u{1f600}!");
     }
 }
