@@ -13,21 +13,19 @@ use millstream_protocol::{
     ErrorCode,
     batch::{BatchBuilder, Compression},
     messages::{
-        CreateTopicsRequest, DescribeProducersRequest, FetchRequest, GroupId, HeaderVersion,
-        ListOffsetsRequest, OffsetFetchRequest, ProduceRequest, Request, ResponseHeader, StrBytes, TopicName,
+        CreateTopicsRequest, DescribeProducersRequest, GroupId, HeaderVersion, ListOffsetsRequest,
+        OffsetFetchRequest, Request, ResponseHeader, StrBytes,
         create_topics_request::CreatableTopic,
         decode,
         describe_producers_request::TopicRequest,
         describe_producers_response::{PartitionResponse, ProducerState},
-        fetch_request::{FetchPartition, FetchTopic},
         list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
         offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics},
-        produce_request::{PartitionProduceData, TopicProduceData},
     },
 };
 use millstream_types::Timestamp;
 
-use crate::request_frame;
+use crate::{fetch_request, produce_request, request_frame, topic_name};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const LATEST: i64 = -1;
@@ -103,34 +101,14 @@ impl Client {
 
     /// The error and the base offset.
     pub fn produce(&mut self, topic: &str, partition: i32, batch: Bytes) -> (i16, i64) {
-        let data = PartitionProduceData::default()
-            .with_index(partition)
-            .with_records(Some(batch));
-        let topic = TopicProduceData::default()
-            .with_name(topic_name(topic))
-            .with_partition_data(vec![data]);
-        let request = ProduceRequest::default()
-            .with_acks(-1)
-            .with_timeout_ms(30_000)
-            .with_topic_data(vec![topic]);
-        let answer = self.ask(&request, 9);
+        let answer = self.ask(&produce_request(topic, partition, batch), 9);
         let answer = &answer.responses[0].partition_responses[0];
         (answer.error_code, answer.base_offset)
     }
 
     /// The error and the batches from an offset on, without waiting.
     pub fn fetch(&mut self, topic: &str, partition: i32, offset: i64) -> (i16, Bytes) {
-        let partition = FetchPartition::default()
-            .with_partition(partition)
-            .with_fetch_offset(offset)
-            .with_partition_max_bytes(1 << 20);
-        let topic = FetchTopic::default()
-            .with_topic(topic_name(topic))
-            .with_partitions(vec![partition]);
-        let request = FetchRequest::default()
-            .with_max_bytes(50 << 20)
-            .with_topics(vec![topic]);
-        let mut answer = self.ask(&request, 11);
+        let mut answer = self.ask(&fetch_request(topic, partition, offset, 0), 11);
         let partition = answer.responses.remove(0).partitions.remove(0);
         (partition.error_code, partition.records.unwrap_or_default())
     }
@@ -206,9 +184,4 @@ pub fn batch_of(bytes: usize, fill: u8) -> Bytes {
     let mut batch = BatchBuilder::new(Compression::None);
     batch.push_parts(Timestamp(1_000), None, Some(&vec![fill; bytes]), &[]);
     batch.build().unwrap()
-}
-
-/// As requests hold it.
-pub fn topic_name(name: &str) -> TopicName {
-    TopicName(StrBytes::from_string(name.into()))
 }

@@ -1,7 +1,11 @@
 //! Requests as they go over the wire.
 
-use bytes::{BufMut, BytesMut};
-use millstream_protocol::messages::{Encodable, Request, RequestHeader, StrBytes};
+use bytes::{BufMut, Bytes, BytesMut};
+use millstream_protocol::messages::{
+    Encodable, FetchRequest, ProduceRequest, Request, RequestHeader, StrBytes, TopicName,
+    fetch_request::{FetchPartition, FetchTopic},
+    produce_request::{PartitionProduceData, TopicProduceData},
+};
 
 /// What the tests' own clients call themselves.
 const CLIENT_ID: &str = "test";
@@ -39,4 +43,39 @@ pub fn request_frame_of<R: Request>(
     let length = i32::try_from(frame.len() - 4).expect("requests are small");
     frame[..4].copy_from_slice(&length.to_be_bytes());
     frame
+}
+
+/// One batch for one partition, acknowledged when it is durable.
+pub fn produce_request(topic: &str, partition: i32, batch: Bytes) -> ProduceRequest {
+    let data = PartitionProduceData::default()
+        .with_index(partition)
+        .with_records(Some(batch));
+    let topic = TopicProduceData::default()
+        .with_name(topic_name(topic))
+        .with_partition_data(vec![data]);
+    ProduceRequest::default()
+        .with_acks(-1)
+        .with_timeout_ms(30_000)
+        .with_topic_data(vec![topic])
+}
+
+/// Up to 1 MB of one partition; waits so long for at least a byte.
+pub fn fetch_request(topic: &str, partition: i32, offset: i64, max_wait_ms: i32) -> FetchRequest {
+    let partition = FetchPartition::default()
+        .with_partition(partition)
+        .with_fetch_offset(offset)
+        .with_partition_max_bytes(1 << 20);
+    let topic = FetchTopic::default()
+        .with_topic(topic_name(topic))
+        .with_partitions(vec![partition]);
+    FetchRequest::default()
+        .with_max_wait_ms(max_wait_ms)
+        .with_min_bytes(1)
+        .with_max_bytes(50 << 20)
+        .with_topics(vec![topic])
+}
+
+/// As requests hold it.
+pub fn topic_name(name: &str) -> TopicName {
+    TopicName(StrBytes::from_string(name.into()))
 }

@@ -19,10 +19,10 @@ use std::{
     net::{Ipv4Addr, TcpListener},
 };
 
-pub use client::{Client, batch_of, topic_name};
+pub use client::{Client, batch_of};
 pub use compare::{Difference, difference, lines_under};
 pub use crash::{Crashes, Plan, crash, seed};
-pub use frame::{request_frame, request_frame_of};
+pub use frame::{fetch_request, produce_request, request_frame, request_frame_of, topic_name};
 pub use process::Process;
 pub use tempfile::TempDir;
 

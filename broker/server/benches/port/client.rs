@@ -14,10 +14,9 @@ use millstream_protocol::{
         ProduceResponse, Request, ResponseHeader, StrBytes, TopicName,
         create_topics_request::CreatableTopic,
         fetch_request::{FetchPartition, FetchTopic},
-        produce_request::{PartitionProduceData, TopicProduceData},
     },
 };
-use millstream_tests_kit::request_frame;
+use millstream_tests_kit::{produce_request, request_frame};
 use millstream_types::{Clock, Producer, ProducerEpoch, ProducerId, SystemClock};
 
 const PRODUCE: i16 = 9;
@@ -107,17 +106,7 @@ impl ProduceFrame {
         }
         let batch = batch.build().expect("a batch");
         let batch_bytes = batch.len();
-        let data = PartitionProduceData::default()
-            .with_index(partition)
-            .with_records(Some(batch));
-        let topic = TopicProduceData::default()
-            .with_name(name(topic))
-            .with_partition_data(vec![data]);
-        let request = ProduceRequest::default()
-            .with_acks(-1)
-            .with_timeout_ms(30_000)
-            .with_topic_data(vec![topic]);
-        let bytes = request_frame(&request, PRODUCE, 1);
+        let bytes = request_frame(&produce_request(topic, partition, batch), PRODUCE, 1);
         // Behind the batch are the tagged fields of partition, topic and request.
         let batch_at = bytes.len() - 3 - batch_bytes;
         Self {

@@ -331,18 +331,22 @@ async fn a_delayed_batch_of_an_earlier_transaction_is_refused() {
     assert_eq!((ends.last_stable, ends.high_watermark), (Offset(4), Offset(4)));
 }
 
+/// Where a sleep lasts until everybody else waits, and no longer.
+fn virtual_time() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
+}
+
 /// A timer that wakes itself would spin until then, and keep a whole core busy. Here it would also keep the virtual time
 /// from passing.
 #[test]
 fn the_timer_sleeps_until_a_deadline_that_is_near() {
     let (tell, told) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        runtime.block_on(async {
+        virtual_time().block_on(async {
             let Fixture { broker, .. } = fixture().await;
             let session = Duration::from_millis(100);
             let group = GroupId::new("g");
@@ -357,12 +361,7 @@ fn the_timer_sleeps_until_a_deadline_that_is_near() {
 /// An hour forward would end every session at once, an hour back would keep the dead for an hour.
 #[test]
 fn sessions_last_as_long_as_before_when_the_clock_is_set() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    virtual_time().block_on(async {
         let Fixture { broker, clock, .. } = fixture().await;
         let group = GroupId::new("g");
         let session = Duration::from_secs(10);

@@ -3,10 +3,10 @@ use std::{future::Future, net::SocketAddr, time::Duration};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use millstream_protocol::messages::{
     CreateTopicsRequest, Decodable, HeaderVersion, MetadataRequest, Request, ResponseHeader, StrBytes,
-    TopicName,
     create_topics_request::{CreatableTopic, CreatableTopicConfig},
     metadata_request::MetadataRequestTopic,
 };
+pub(crate) use millstream_tests_kit::topic_name;
 use millstream_tests_kit::{request_frame, request_frame_of};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -117,8 +117,4 @@ impl Client {
         let request = MetadataRequest::default().with_topics(Some(vec![topic]));
         self.ask(&request, 12).await.topics[0].topic_id
     }
-}
-
-pub(crate) fn topic_name(name: &str) -> TopicName {
-    TopicName(StrBytes::from_string(name.into()))
 }

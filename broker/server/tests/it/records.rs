@@ -5,13 +5,12 @@ use millstream_protocol::{
     batch::{BatchBuilder, Compression, RecordBatch, split},
     messages::{
         ListOffsetsRequest, MetadataRequest, StrBytes, TransactionalId,
-        fetch_request::{FetchPartition, FetchTopic},
         list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
         metadata_request::MetadataRequestTopic,
-        produce_request::{PartitionProduceData, TopicProduceData},
         produce_response::PartitionProduceResponse,
     },
 };
+pub(crate) use millstream_tests_kit::{fetch_request as fetch, produce_request as produce};
 use millstream_types::{Offset, Producer, ProducerEpoch, ProducerId, Record, Timestamp};
 
 use crate::{
@@ -27,35 +26,6 @@ pub(crate) fn batch(values: &[&str], compression: Compression) -> Bytes {
         batch.push_parts(Timestamp(timestamp), None, Some(value.as_bytes()), &[]);
     }
     batch.build().unwrap()
-}
-
-pub(crate) fn produce(topic: &str, partition: i32, batch: Bytes) -> ProduceRequest {
-    let data = PartitionProduceData::default()
-        .with_index(partition)
-        .with_records(Some(batch));
-    let topic = TopicProduceData::default()
-        .with_name(topic_name(topic))
-        .with_partition_data(vec![data]);
-    ProduceRequest::default()
-        .with_acks(-1)
-        .with_timeout_ms(1000)
-        .with_topic_data(vec![topic])
-}
-
-/// One partition, waiting for at least a byte.
-pub(crate) fn fetch(topic: &str, partition: i32, offset: i64, max_wait_ms: i32) -> FetchRequest {
-    let partition = FetchPartition::default()
-        .with_partition(partition)
-        .with_fetch_offset(offset)
-        .with_partition_max_bytes(1 << 20);
-    let topic = FetchTopic::default()
-        .with_topic(topic_name(topic))
-        .with_partitions(vec![partition]);
-    FetchRequest::default()
-        .with_max_wait_ms(max_wait_ms)
-        .with_min_bytes(1)
-        .with_max_bytes(50 << 20)
-        .with_topics(vec![topic])
 }
 
 pub(crate) fn metadata(topic: &str) -> MetadataRequest {

@@ -45,12 +45,12 @@ impl SetClock {
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/clock.c");
         let mut compile = Command::new("cc");
         compile.args(["-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o"]);
-        stdout_of(compile.arg(clock.library()).arg(source));
+        stdout_of(compile.arg(clock.shim()).arg(source));
         fs::write(clock.file(), 0_i64.to_ne_bytes()).unwrap();
         Some(clock)
     }
 
-    fn library(&self) -> PathBuf {
+    fn shim(&self) -> PathBuf {
         self.folder.path().join("clock.so")
     }
 
@@ -61,7 +61,7 @@ impl SetClock {
     fn setup(&self) -> Setup {
         Setup {
             settings: SHORT_SESSIONS.to_vec(),
-            environment: vec![("LD_PRELOAD", self.library()), ("MILLSTREAM_CLOCK", self.file())],
+            environment: vec![("LD_PRELOAD", self.shim()), ("MILLSTREAM_CLOCK", self.file())],
         }
     }
 
