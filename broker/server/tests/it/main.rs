@@ -12,6 +12,7 @@ mod hostile;
 mod listeners;
 mod metrics;
 mod offsets_by_id;
+mod places;
 mod quotas;
 mod record_errors;
 mod records;
