@@ -56,6 +56,11 @@ impl BatchInfo {
         Self::of(&RecordBatch::parse_stored(bytes)?)
     }
 
+    /// The same of bytes that were verified already: when they were appended, or under the checksum of their frame.
+    pub(crate) fn read_verified(bytes: Bytes) -> Result<Self, BatchError> {
+        Self::of(&RecordBatch::parse_verified(bytes)?)
+    }
+
     pub(crate) fn next_offset(&self) -> i64 {
         self.base_offset + i64::from(self.last_offset_delta) + 1
     }

@@ -10,7 +10,7 @@
 mod real;
 pub mod sim;
 
-use std::{fmt, io, io::IoSlice, os::fd::BorrowedFd, path::PathBuf, sync::Arc};
+use std::{fmt, io, io::IoSlice, ops::Range, os::fd::BorrowedFd, path::PathBuf, sync::Arc};
 
 pub use real::RealDisk;
 
@@ -64,6 +64,9 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Writes all parts one after the other, beginning at `position`.
     fn write_at(&self, parts: &[IoSlice<'_>], position: u64) -> io::Result<()>;
     fn sync(&self) -> io::Result<()>;
+    /// Has the disk begin with a part that was written, so that the next [`Self::sync`] waits for little. Not waited for,
+    /// and not durable before that.
+    fn begin_sync(&self, _part: Range<u64>) {}
     /// Reserves space; the file is at least that long afterwards, new bytes read as zero.
     fn allocate(&self, len: u64) -> io::Result<()>;
     fn len(&self) -> io::Result<u64>;

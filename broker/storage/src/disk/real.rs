@@ -4,6 +4,7 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, IoSlice, IoSliceMut, Read, Seek, Write},
     num::NonZeroU64,
+    ops::Range,
     os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
     sync::Arc,
@@ -15,6 +16,9 @@ use super::{Disk, DiskFile, DiskLock, LockedBy, Mode, Space};
 
 /// So many bytes at least the kernel reads at once.
 const PREFETCH_STEP_BYTES: usize = 64 << 10;
+const PAGE_BYTES: u64 = 4 << 10;
+/// Less is not worth a call.
+const LEAST_BEGUN_BYTES: u64 = 64 << 10;
 /// `IOV_MAX` on Linux.
 const MAX_PARTS: usize = 1024;
 
@@ -182,6 +186,21 @@ impl DiskFile for RealFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn begin_sync(&self, part: Range<u64>) {
+        // Whole pages: the last one will be written again with what follows.
+        let (begin, end) = (part.start & !(PAGE_BYTES - 1), part.end & !(PAGE_BYTES - 1));
+        if end.saturating_sub(begin) < LEAST_BEGUN_BYTES {
+            return;
+        }
+        #[cfg(target_os = "linux")]
+        if let (Ok(begin), Ok(len)) = (i64::try_from(begin), i64::try_from(end - begin)) {
+            let file = std::os::fd::AsRawFd::as_raw_fd(&self.0);
+            // SAFETY: it takes an open file and numbers, and looks at no memory of ours. What it answers is left to the
+            // sync, which fails if writing did.
+            unsafe { libc::sync_file_range(file, begin, len, libc::SYNC_FILE_RANGE_WRITE) };
+        }
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {

@@ -137,7 +137,7 @@ impl Copy {
         let Some(partition) = self.state.partition(id) else {
             return Ok(());
         };
-        let info = BatchInfo::read(bytes.clone()).map_err(io::Error::other)?;
+        let info = BatchInfo::read_verified(bytes.clone()).map_err(io::Error::other)?;
         partition.accept(&info).ok_or(io::ErrorKind::InvalidData)?;
         self.window_bytes += bytes.len();
         self.window.entry(id).or_default().push((info, bytes));
@@ -213,10 +213,12 @@ impl Copy {
             segment.next = info.next_offset();
             segment.max_timestamp = segment.max_timestamp.max(info.max_timestamp);
         }
-        self.written.push((id, *segment, position..segment.len));
+        let end = segment.len;
+        self.written.push((id, *segment, position..end));
         let slices: Vec<_> = batches.iter().map(|(_, bytes)| IoSlice::new(bytes)).collect();
         let file = self.open(engine, id, &path, position == 0)?;
         file.write_at(&slices, position)?;
+        file.begin_sync(position..end);
         if self.files.len() < MAX_SINGLE_SYNCS {
             self.files.insert(path, file);
         }
