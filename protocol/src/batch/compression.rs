@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    io::{self, Read, Write},
+    io::{self, BufRead, Read, Write},
 };
 
 use bytes::Bytes;
@@ -91,7 +91,7 @@ impl Compression {
             Self::None => unreachable!("answered above"),
             Self::Gzip => read_bounded(flate2::bufread::MultiGzDecoder::new(packed.as_ref()), limit),
             Self::Snappy => snappy::decompress(packed, limit),
-            Self::Lz4 => read_bounded(lz4_flex::frame::FrameDecoder::new(packed.as_ref()), limit),
+            Self::Lz4 => lz4_plain(packed, limit),
             Self::Zstd => zstd_decoder(packed).and_then(|decoder| read_bounded(decoder, limit)),
         };
         match plain {
@@ -128,6 +128,22 @@ fn lz4_frame() -> lz4_flex::frame::FrameInfo {
     FrameInfo::new()
         .block_size(BlockSize::Max64KB)
         .block_mode(BlockMode::Independent)
+}
+
+/// Block by block out of the decoder's own buffer: to read into a vector would fill it with zeros first.
+fn lz4_plain(packed: &[u8], limit: usize) -> io::Result<Vec<u8>> {
+    let mut decoder = lz4_flex::frame::FrameDecoder::new(packed);
+    let mut plain = Vec::new();
+    while plain.len() <= limit {
+        let block = decoder.fill_buf()?;
+        if block.is_empty() {
+            break;
+        }
+        plain.extend_from_slice(block);
+        let bytes = block.len();
+        decoder.consume(bytes);
+    }
+    Ok(plain)
 }
 
 /// Reads to the end, or one byte more than `limit`.

@@ -3,7 +3,20 @@
 use bytes::BufMut;
 
 /// Reads a varint from the front of `bytes` and moves past it. `None` if it is cut off or longer than 64 bits.
+///
+/// Most are lengths and deltas of one or two bytes, and every record has seven: those are read where they are asked for.
+#[inline]
 pub(super) fn read(bytes: &mut &[u8]) -> Option<i64> {
+    let (zigzag, rest) = match **bytes {
+        [one, ref rest @ ..] if one < 0x80 => (u64::from(one), rest),
+        [low, high, ref rest @ ..] if high < 0x80 => (u64::from(low & 0x7f) | u64::from(high) << 7, rest),
+        _ => return read_long(bytes),
+    };
+    *bytes = rest;
+    Some(unzigzag(zigzag))
+}
+
+fn read_long(bytes: &mut &[u8]) -> Option<i64> {
     let mut zigzag = 0_u64;
     for (index, byte) in bytes.iter().take(MAX_BYTES).enumerate() {
         if index == MAX_BYTES - 1 && *byte > 1 {
@@ -12,7 +25,7 @@ pub(super) fn read(bytes: &mut &[u8]) -> Option<i64> {
         zigzag |= u64::from(byte & 0x7f) << (7 * index);
         if byte & 0x80 == 0 {
             *bytes = &bytes[index + 1..];
-            return Some((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64));
+            return Some(unzigzag(zigzag));
         }
     }
     None
@@ -38,6 +51,10 @@ const MAX_BYTES: usize = 10;
 
 fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
+}
+
+fn unzigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
 #[cfg(test)]
