@@ -7,6 +7,7 @@ cores of the machine, or neither, which leaves the disk (or waiting).
 
 import argparse
 import contextlib
+import mmap
 import os
 import pathlib
 import shutil
@@ -135,21 +136,33 @@ PRODUCER = ["-a", "-1", "-X", "enable.idempotence=true", "-X", "linger.ms=5", "-
 PRODUCER += ["-X", "queue.buffering.max.messages=2000000", "-X", "queue.buffering.max.kbytes=262144"]
 
 
+CACHE_MB = 8000
+
+
 @contextlib.contextmanager
-def filled_page_cache():
-    """Fills the page cache with a file for as long as brokers are measured, as it is where a broker has run for a while.
-    Free memory is another thing: a virtual machine gets it from its host at the first touch, which was measured to cost
-    ten times the write itself."""
+def used_memory():
+    """Holds all memory but CACHE_MB, and yields what fills those with a file's pages. So every page that a broker gets was
+    used before, as it is where a broker has run for a while. Free memory is another thing: a virtual machine gives it back
+    to its host and gets it anew at the first touch, which was measured to cost ten times the write itself."""
     fields = dict(line.split(":") for line in pathlib.Path("/proc/meminfo").read_text().splitlines())
-    megabytes = int(fields["MemAvailable"].split()[0]) * 9 // 10 // 1024
-    room = shutil.disk_usage(ARGS.dir or tempfile.gettempdir()).free // 1_000_000 - 12_000
-    block = bytes(1 << 20)
+    spare = int(fields["MemAvailable"].split()[0]) // 1024 - CACHE_MB
+    held = mmap.mmap(-1, max(1, spare) << 20)
+    for at in range(0, len(held), mmap.PAGESIZE):
+        held[at] = 1
     with tempfile.NamedTemporaryFile(dir=ARGS.dir, prefix="bench-fill-") as file:
-        for _ in range(max(0, min(megabytes, room))):
+        block = bytes(1 << 20)
+        for _ in range(CACHE_MB):
             file.write(block)
         file.flush()
         os.fsync(file.fileno())
-        yield
+
+        def fill():
+            file.seek(0)
+            while file.read(1 << 20):
+                pass
+
+        yield fill
+    held.close()
 
 
 def throughput(broker, size, codec, partitions, megabytes, results):
@@ -222,25 +235,41 @@ def main():
     brokers = [("millstream", ()), ("kafka", ())]
     if not ARGS.quick:
         brokers.append(("kafka, flush each", ("log.flush.interval.messages=1",)))
-    results = {}
-    with filled_page_cache():
+    rounds = []
+    with used_memory() as fill:
         for what, seconds in floor.floors(ARGS.dir).items():
             print(f"the kernel alone, CPU s/GB: {seconds:.2f}  {what}")
-        run(brokers, rows, results)
-    report(results)
+        p50, p99, most = floor.sync_ms(ARGS.dir, 3 if ARGS.quick else 15)
+        print(f"the disk alone, 6 KB and fdatasync, 200 times a second: p50 {p50:.2f} ms, p99 {p99:.2f}, at most {most:.1f}")
+        for _ in range(1 if ARGS.quick else ARGS.rounds):
+            rounds.append({})
+            run(brokers, rows, fill, rounds[-1])
+    report({row: {name: middle([of.get(row, {}).get(name) for of in rounds]) for name in rounds[0][row]} for row in rounds[0]})
 
 
-def run(brokers, rows, results):
+def middle(rounds):
+    """The median of each figure."""
+    rounds = [figures for figures in rounds if figures]
+    if not rounds:
+        return None
+    return {
+        what: statistics.median(of[what] for of in rounds) if isinstance(value, float) else value
+        for what, value in rounds[-1].items()
+    }
+
+
+def run(brokers, rows, fill, results):
     for name, extra in brokers:
         if ARGS.only and name not in ARGS.only:
             continue
+        # What the broker before it deleted is free memory now.
+        fill()
         broker = Broker(name, ARGS.binary, extra)
         try:
             # A virtual machine that has not yet compiled its code is not what is measured.
             warm = broker.topic("bench-warm", 1)
             measure(broker, ["-P", "-t", warm, "-s", "1000", "-c", "200000", *PRODUCER], 200)
             measure(broker, ["-C", "-t", warm, "-p", "0", "-c", "200000", "-o", "beginning"], 200)
-            broker.drop(warm)
             for size, codec, partitions in rows:
                 megabytes = ARGS.mb or (1000 if size == 1000 else 300)
                 throughput(broker, size, codec, partitions, megabytes, results)
@@ -274,6 +303,7 @@ if __name__ == "__main__":
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--mb", type=int, help="megabytes per row")
     parser.add_argument("--rows", type=int, help="only the first rows")
+    parser.add_argument("--rounds", type=int, default=3, help="all brokers that often, and the medians")
     parser.add_argument("--only", nargs="*", help="only these brokers")
     ARGS = parser.parse_args()
     main()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# bench/run.sh [--quick] [--mb N] [--rows N] [--only BROKER]: builds what it needs and runs bench.py. BENCH_DIR names a disk.
+# bench/run.sh [--quick] [--mb N] [--rows N] [--rounds N] [--only BROKER]: builds what it needs and runs bench.py. BENCH_DIR names a disk.
 set -eo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../../.."
