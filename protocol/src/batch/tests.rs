@@ -286,6 +286,28 @@ fn poison_is_refused_by_its_name() {
 }
 
 #[test]
+fn damage_is_told_by_the_checksum_before_what_the_header_says() {
+    let mut bytes = BytesMut::from(build(&sample(3), Compression::None, None).as_ref());
+    bytes[60] = 9;
+    let bytes = bytes.freeze();
+    let corrupt = RecordBatch::parse(bytes.clone());
+    assert!(matches!(corrupt, Err(BatchError::Corrupt { .. })), "{corrupt:?}");
+    // Where the checksum was verified before, the header still is.
+    let unsound = RecordBatch::parse_verified(bytes.slice(..));
+    assert!(
+        matches!(unsound, Err(BatchError::InvalidCount { .. })),
+        "{unsound:?}"
+    );
+    let mut bytes = BytesMut::from(bytes);
+    bytes[60] = 3;
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    let bytes = bytes.freeze();
+    assert!(RecordBatch::parse_verified(bytes.clone()).is_ok());
+    assert!(RecordBatch::parse_stored(bytes).is_err());
+}
+
+#[test]
 fn a_compacted_batch_is_read_but_not_taken_from_a_producer() {
     let mut bytes = BytesMut::from(build(&sample(2), Compression::None, None).as_ref());
     bytes[26] = 9;

@@ -38,32 +38,23 @@ impl RecordBatch {
 
     /// A batch as it may lie in a log: compaction takes records out, and keeps the offsets of the others.
     pub fn parse_stored(bytes: Bytes) -> Result<Self, BatchError> {
-        let batch = Self::parse_verified(bytes)?;
-        let actual = checksum(&batch.bytes);
-        if actual != batch.header.crc {
+        let header = whole_header(&bytes)?;
+        let actual = checksum(&bytes);
+        if actual != header.crc {
             return Err(BatchError::Corrupt {
-                expected: batch.header.crc,
+                expected: header.crc,
                 actual,
             });
         }
-        Ok(batch)
+        Self::of(header, bytes)
     }
 
     /// A stored batch whose checksum was verified before, or lies under another: only its header is looked at.
     pub fn parse_verified(bytes: Bytes) -> Result<Self, BatchError> {
-        let header = checked_header(&bytes)?;
-        let expected = header.total_bytes()?;
-        if bytes.len() < expected {
-            return Err(BatchError::Truncated {
-                expected,
-                actual: bytes.len(),
-            });
-        }
-        if bytes.len() > expected {
-            return Err(BatchError::InvalidLength {
-                length: header.batch_length,
-            });
-        }
+        Self::of(whole_header(&bytes)?, bytes)
+    }
+
+    fn of(header: BatchHeader, bytes: Bytes) -> Result<Self, BatchError> {
         let most = i64::from(header.last_offset_delta) + 1;
         if !(0..=most).contains(&i64::from(header.records_count)) || most < 1 {
             return Err(header.invalid_count());
@@ -245,6 +236,24 @@ fn checked_header(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
     })?;
     if header.magic != MAGIC {
         return Err(BatchError::UnsupportedMagic { magic: header.magic });
+    }
+    Ok(header)
+}
+
+/// The header of bytes that are exactly one batch.
+fn whole_header(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
+    let header = checked_header(bytes)?;
+    let expected = header.total_bytes()?;
+    if bytes.len() < expected {
+        return Err(BatchError::Truncated {
+            expected,
+            actual: bytes.len(),
+        });
+    }
+    if bytes.len() > expected {
+        return Err(BatchError::InvalidLength {
+            length: header.batch_length,
+        });
     }
     Ok(header)
 }
