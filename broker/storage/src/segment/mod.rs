@@ -53,7 +53,8 @@ impl SegmentMeta {
         Some(Self {
             base: take_i64(input)?,
             next: take_i64(input)?,
-            len: take_u64(input)?,
+            // `segment.bytes` has 31 bits: with that bound, sums of many cannot overflow.
+            len: take_u64(input).filter(|len| *len <= u64::from(u32::MAX))?,
             max_timestamp: take_i64(input)?,
             created_ms: take_i64(input)?,
             closed: take_u8(input)? != 0,
