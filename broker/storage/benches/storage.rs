@@ -347,6 +347,9 @@ impl DiskFile for RecordingFile {
     fn sync(&self) -> io::Result<()> {
         self.file.sync()
     }
+    fn begin_sync(&self, part: std::ops::Range<u64>) {
+        self.file.begin_sync(part);
+    }
     fn allocate(&self, len: u64) -> io::Result<()> {
         self.file.allocate(len)
     }
