@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    io::{self, BufRead, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
 };
 
 use bytes::Bytes;
@@ -11,6 +11,9 @@ use super::BatchError;
 
 /// What one batch may decompress to, unless the caller says otherwise. A bomb is an error, not an allocation.
 pub const MAX_DECOMPRESSED_BYTES: usize = 128 << 20;
+
+/// Of codecs that do not have blocks of their own.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// How the records of a batch are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -87,21 +90,76 @@ impl Compression {
         if self == Self::None {
             return Ok(packed.clone());
         }
-        let plain = match self {
-            Self::None => unreachable!("answered above"),
-            Self::Gzip => read_bounded(flate2::bufread::MultiGzDecoder::new(packed.as_ref()), limit),
-            Self::Snappy => snappy::decompress(packed, limit),
-            Self::Lz4 => lz4_plain(packed, limit),
-            Self::Zstd => zstd_decoder(packed).and_then(|decoder| read_bounded(decoder, limit)),
-        };
-        match plain {
-            Ok(plain) if plain.len() > limit => Err(BatchError::TooLarge { limit }),
-            Ok(plain) => Ok(plain.into()),
-            Err(error) => Err(BatchError::Decompress {
-                codec: self,
-                reason: error.to_string(),
-            }),
+        let mut pieces = self.pieces(packed, limit)?;
+        let mut plain = Vec::new();
+        loop {
+            let piece = pieces.next()?;
+            if piece.is_empty() {
+                return Ok(plain.into());
+            }
+            plain.extend_from_slice(piece);
         }
+    }
+
+    /// The plain records as they come out of the codec, for who does not need them all at once.
+    pub(super) fn pieces(self, packed: &[u8], limit: usize) -> Result<Pieces<'_>, BatchError> {
+        let plain: io::Result<Box<dyn BufRead>> = match self {
+            Self::None => Ok(Box::new(packed)),
+            Self::Gzip => Ok(Box::new(buffered(flate2::bufread::MultiGzDecoder::new(packed)))),
+            Self::Snappy => {
+                snappy::decompress(packed, limit).map(|plain| Box::new(io::Cursor::new(plain)) as Box<_>)
+            }
+            Self::Lz4 => Ok(Box::new(lz4_flex::frame::FrameDecoder::new(packed))),
+            Self::Zstd => zstd_decoder(packed).map(|decoder| Box::new(buffered(decoder)) as Box<_>),
+        };
+        Ok(Pieces {
+            plain: plain.map_err(|error| self.failed(&error))?,
+            codec: self,
+            limit,
+            seen_bytes: 0,
+            piece_bytes: 0,
+        })
+    }
+
+    fn failed(self, error: &io::Error) -> BatchError {
+        BatchError::Decompress {
+            codec: self,
+            reason: error.to_string(),
+        }
+    }
+}
+
+/// Plain records, piece by piece out of the decoder's own buffer.
+pub(super) struct Pieces<'a> {
+    plain: Box<dyn BufRead + 'a>,
+    codec: Compression,
+    limit: usize,
+    seen_bytes: usize,
+    piece_bytes: usize,
+}
+
+impl<'a> Pieces<'a> {
+    #[cfg(test)]
+    pub(super) fn of(plain: impl BufRead + 'a, limit: usize) -> Self {
+        Self {
+            plain: Box::new(plain),
+            codec: Compression::None,
+            limit,
+            seen_bytes: 0,
+            piece_bytes: 0,
+        }
+    }
+
+    /// The next piece; an empty one is the end.
+    pub(super) fn next(&mut self) -> Result<&[u8], BatchError> {
+        self.plain.consume(self.piece_bytes);
+        let piece = self.plain.fill_buf().map_err(|error| self.codec.failed(&error))?;
+        self.piece_bytes = piece.len();
+        self.seen_bytes += piece.len();
+        if self.seen_bytes > self.limit {
+            return Err(BatchError::TooLarge { limit: self.limit });
+        }
+        Ok(piece)
     }
 }
 
@@ -130,27 +188,8 @@ fn lz4_frame() -> lz4_flex::frame::FrameInfo {
         .block_mode(BlockMode::Independent)
 }
 
-/// Block by block out of the decoder's own buffer: to read into a vector would fill it with zeros first.
-fn lz4_plain(packed: &[u8], limit: usize) -> io::Result<Vec<u8>> {
-    let mut decoder = lz4_flex::frame::FrameDecoder::new(packed);
-    let mut plain = Vec::new();
-    while plain.len() <= limit {
-        let block = decoder.fill_buf()?;
-        if block.is_empty() {
-            break;
-        }
-        plain.extend_from_slice(block);
-        let bytes = block.len();
-        decoder.consume(bytes);
-    }
-    Ok(plain)
-}
-
-/// Reads to the end, or one byte more than `limit`.
-fn read_bounded(reader: impl Read, limit: usize) -> io::Result<Vec<u8>> {
-    let mut plain = Vec::new();
-    reader.take(limit as u64 + 1).read_to_end(&mut plain)?;
-    Ok(plain)
+fn buffered<R: Read>(decoder: R) -> BufReader<R> {
+    BufReader::with_capacity(PIECE_BYTES, decoder)
 }
 
 /// The framing of `snappy-java`, which Kafka's Java client writes: a 16-byte header, then blocks with their length.

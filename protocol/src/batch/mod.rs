@@ -39,13 +39,15 @@ mod rewrite;
 mod tests;
 mod varint;
 mod view;
+mod walk;
 
 pub use builder::BatchBuilder;
 pub use compression::{Compression, MAX_DECOMPRESSED_BYTES};
 pub use control::{ControlRecord, Outcome};
 pub use header::{Attributes, BatchHeader, HEADER_BYTES, NO_PRODUCER_ID, NO_SEQUENCE, TimestampType};
-pub use records::{RecordFacts, RecordTimes, Records};
+pub use records::Records;
 pub use view::{RecordBatch, Split, split};
+pub use walk::{RecordFacts, RecordTimes};
 
 /// Why bytes are not a record batch, or not one that may be kept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,28 +3,44 @@
 use bytes::BufMut;
 
 /// Reads a varint from the front of `bytes` and moves past it. `None` if it is cut off or longer than 64 bits.
-///
-/// Most are lengths and deltas of one or two bytes, and every record has seven: those are read where they are asked for.
-#[inline]
 pub(super) fn read(bytes: &mut &[u8]) -> Option<i64> {
-    let (zigzag, rest) = match **bytes {
-        [one, ref rest @ ..] if one < 0x80 => (u64::from(one), rest),
-        [low, high, ref rest @ ..] if high < 0x80 => (u64::from(low & 0x7f) | u64::from(high) << 7, rest),
-        _ => return read_long(bytes),
-    };
-    *bytes = rest;
-    Some(unzigzag(zigzag))
+    let mut at = 0;
+    let value = read_at(bytes, &mut at)?;
+    *bytes = &bytes[at..];
+    Some(value)
 }
 
-fn read_long(bytes: &mut &[u8]) -> Option<i64> {
+/// Reads the varint at a position and moves it past. `None` if it is cut off or longer than 64 bits.
+///
+/// Most are lengths and deltas of one or two bytes, and every record has seven: those are read where they are asked for.
+#[expect(
+    clippy::inline_always,
+    reason = "as a call it is a third of what walking a batch takes"
+)]
+#[inline(always)]
+pub(super) fn read_at(bytes: &[u8], at: &mut usize) -> Option<i64> {
+    let low = *bytes.get(*at)?;
+    if low < 0x80 {
+        *at += 1;
+        return Some(unzigzag(u64::from(low)));
+    }
+    let high = *bytes.get(*at + 1)?;
+    if high < 0x80 {
+        *at += 2;
+        return Some(unzigzag(u64::from(low & 0x7f) | u64::from(high) << 7));
+    }
+    read_long(bytes, at)
+}
+
+fn read_long(bytes: &[u8], at: &mut usize) -> Option<i64> {
     let mut zigzag = 0_u64;
-    for (index, byte) in bytes.iter().take(MAX_BYTES).enumerate() {
+    for (index, byte) in bytes[*at..].iter().take(MAX_BYTES).enumerate() {
         if index == MAX_BYTES - 1 && *byte > 1 {
             return None;
         }
         zigzag |= u64::from(byte & 0x7f) << (7 * index);
         if byte & 0x80 == 0 {
-            *bytes = &bytes[index + 1..];
+            *at += index + 1;
             return Some(unzigzag(zigzag));
         }
     }
@@ -47,7 +63,7 @@ pub(super) fn len(value: i64) -> usize {
 }
 
 /// The most bytes a 64-bit varint has.
-const MAX_BYTES: usize = 10;
+pub(super) const MAX_BYTES: usize = 10;
 
 fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64

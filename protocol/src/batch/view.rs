@@ -7,8 +7,9 @@ use millstream_types::{Offset, Record, Timestamp};
 use super::{
     BatchError, BatchHeader, HEADER_BYTES, MAX_DECOMPRESSED_BYTES, RecordFacts, RecordTimes, Records,
     TimestampType,
+    compression::Pieces,
     header::{ATTRIBUTES_AT, CRC_AT, LEADER_EPOCH_AT, MAGIC, MAX_TIMESTAMP_AT},
-    records,
+    walk,
 };
 
 const BASE_OFFSET: Range<usize> = 0..8;
@@ -113,19 +114,19 @@ impl RecordBatch {
 
     /// Shows every record to `see`, as [`Self::validate_records`] walks them.
     pub fn inspect_records(&self, mut see: impl FnMut(RecordFacts)) -> Result<(), BatchError> {
-        records::walk(&self.header, &self.plain_records()?, |record| {
+        walk::walk(&self.header, self.pieces()?, |record| {
             see(record);
             Ok(())
         })
     }
 
     fn validate(&self, keyed: bool) -> Result<RecordTimes, BatchError> {
-        records::validate(&self.header, &self.plain_records()?, keyed)
+        walk::validate(&self.header, self.pieces()?, keyed)
     }
 
-    fn plain_records(&self) -> Result<Bytes, BatchError> {
+    fn pieces(&self) -> Result<Pieces<'_>, BatchError> {
         let codec = self.header.attributes.compression()?;
-        codec.decompress(&self.bytes.slice(HEADER_BYTES..), MAX_DECOMPRESSED_BYTES)
+        codec.pieces(&self.bytes[HEADER_BYTES..], MAX_DECOMPRESSED_BYTES)
     }
 
     /// The batch at its place in the log. Rewrites only bytes outside of the CRC; copies the batch once if its buffer is
