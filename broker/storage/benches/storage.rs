@@ -347,6 +347,9 @@ impl DiskFile for RecordingFile {
     fn sync(&self) -> io::Result<()> {
         self.file.sync()
     }
+    fn make_room(&self, part: std::ops::Range<u64>) {
+        self.file.make_room(part);
+    }
     fn begin_sync(&self, part: std::ops::Range<u64>) {
         self.file.begin_sync(part);
     }

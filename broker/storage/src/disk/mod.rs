@@ -63,6 +63,9 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn read_at(&self, buffer: &mut Vec<u8>, position: u64, len: usize) -> io::Result<usize>;
     /// Writes all parts one after the other, beginning at `position`.
     fn write_at(&self, parts: &[IoSlice<'_>], position: u64) -> io::Result<()>;
+    /// Has the file system look for room for a part that is about to be written, at once instead of page by page. The file is
+    /// no longer for it, and if there is no room, the write says so.
+    fn make_room(&self, _part: Range<u64>) {}
     fn sync(&self) -> io::Result<()>;
     /// Has the disk begin with a part that was written, so that the next [`Self::sync`] waits for little. Not waited for,
     /// and not durable before that.

@@ -19,6 +19,8 @@ const PREFETCH_STEP_BYTES: usize = 64 << 10;
 const PAGE_BYTES: u64 = 4 << 10;
 /// Less is not worth a call.
 const LEAST_BEGUN_BYTES: u64 = 64 << 10;
+/// Less is found as quickly page by page.
+const LEAST_ROOM_BYTES: u64 = 1 << 20;
 /// `IOV_MAX` on Linux.
 const MAX_PARTS: usize = 1024;
 
@@ -184,6 +186,15 @@ impl DiskFile for RealFile {
         Ok(())
     }
 
+    fn make_room(&self, part: Range<u64>) {
+        let bytes = part.end.saturating_sub(part.start);
+        if bytes >= LEAST_ROOM_BYTES {
+            let keep_len = rustix::fs::FallocateFlags::KEEP_SIZE;
+            // not every file system can, and none has to
+            let _ = rustix::fs::fallocate(&self.0, keep_len, part.start, bytes);
+        }
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
     }
@@ -236,5 +247,28 @@ impl DiskFile for RealFile {
             rustix::io::pread(&self.0, &mut [0; 1], position + at as u64)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_changes_neither_the_length_nor_what_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = RealDisk::new(dir.path()).open("f", Mode::Create).unwrap();
+        file.write_at(&[IoSlice::new(b"before")], 0).unwrap();
+        file.make_room(3..LEAST_ROOM_BYTES * 2);
+        assert_eq!(file.len().unwrap(), 6);
+        file.write_at(&[IoSlice::new(b"behind")], LEAST_ROOM_BYTES)
+            .unwrap();
+        assert_eq!(file.len().unwrap(), LEAST_ROOM_BYTES + 6);
+        let mut all = Vec::new();
+        file.read_at(&mut all, 0, usize::try_from(LEAST_ROOM_BYTES).unwrap() + 100)
+            .unwrap();
+        assert_eq!(&all[..6], b"before");
+        assert!(all.ends_with(b"behind"));
+        assert!(all[6..all.len() - 6].iter().all(|byte| *byte == 0));
     }
 }

@@ -217,6 +217,7 @@ impl Copy {
         self.written.push((id, *segment, position..end));
         let slices: Vec<_> = batches.iter().map(|(_, bytes)| IoSlice::new(bytes)).collect();
         let file = self.open(engine, id, &path, position == 0)?;
+        file.make_room(position..end);
         file.write_at(&slices, position)?;
         file.begin_sync(position..end);
         if self.files.len() < MAX_SINGLE_SYNCS {
