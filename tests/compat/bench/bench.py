@@ -2,7 +2,9 @@
 
 `just bench-kafka [--quick]`. The client is librdkafka's own rdkafka_performance. Every figure of a broker is taken while it
 runs alone. CPU comes from /proc, so it counts every thread; `limit` says what was busy: the client's one thread, both
-cores of the machine, or neither, which leaves the disk (or waiting).
+cores of the machine, or neither, which leaves the disk (or waiting). `rest` is what the machine spent otherwise, most of it
+the kernel's own threads that write back and free memory; `most` is the throughput at which broker and client would keep all
+cores busy with what they took here: no broker that takes as much can be faster with this client on this machine.
 """
 
 import argparse
@@ -46,6 +48,12 @@ def free_ports():
 def cpu_seconds(pid):
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def machine_seconds():
+    """CPU time of all cores that were not idle."""
+    user, nice, system, _, _, irq, softirq = pathlib.Path("/proc/stat").read_text().split(maxsplit=8)[1:8]
+    return sum(map(int, (user, nice, system, irq, softirq))) / TICKS
 
 
 def rss_mb(pid):
@@ -108,7 +116,7 @@ class Broker:
 
 def measure(broker, arguments, megabytes):
     """Runs the client; answers MB/s, CPU seconds per GB of broker and client, and what was busy."""
-    before = cpu_seconds(broker.pid)
+    machine, before = machine_seconds(), cpu_seconds(broker.pid)
     started = time.monotonic()
     process = subprocess.Popen([ARGS.client, "-b", broker.bootstrap, "-q", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     watchdog = threading.Timer(DEADLINE_S, process.kill)
@@ -121,6 +129,7 @@ def measure(broker, arguments, megabytes):
         print(f"{broker.name}: {' '.join(arguments)} ended with {status}: {stderr[-300:]}", file=sys.stderr)
         return None
     server, client = cpu_seconds(broker.pid) - before, usage.ru_utime + usage.ru_stime
+    rest = max(0.0, machine_seconds() - machine - server - client)
     gigabytes = megabytes / 1000
     busy = (server + client) / elapsed
     limit = "machine" if busy > 0.9 * CORES else "client" if client / elapsed > 0.9 else "disk/wait"
@@ -128,6 +137,8 @@ def measure(broker, arguments, megabytes):
         "MB/s": megabytes / elapsed,
         "broker s/GB": server / gigabytes,
         "client s/GB": client / gigabytes,
+        "rest s/GB": rest / gigabytes,
+        "most MB/s": CORES * megabytes / (server + client),
         "limit": f"{limit} ({server / elapsed:.2f}+{client / elapsed:.2f} cores)",
     }
 
@@ -271,8 +282,7 @@ def run(brokers, rows, fill, results):
             measure(broker, ["-P", "-t", warm, "-s", "1000", "-c", "200000", *PRODUCER], 200)
             measure(broker, ["-C", "-t", warm, "-p", "0", "-c", "200000", "-o", "beginning"], 200)
             for size, codec, partitions in rows:
-                megabytes = ARGS.mb or (1000 if size == 1000 else 300)
-                throughput(broker, size, codec, partitions, megabytes, results)
+                throughput(broker, size, codec, partitions, ARGS.mb, results)
             latency(broker, 5 if ARGS.quick else 15, results)
             idle(broker, results)
         finally:
@@ -301,7 +311,7 @@ if __name__ == "__main__":
     parser.add_argument("--idle")
     parser.add_argument("--dir")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--mb", type=int, help="megabytes per row")
+    parser.add_argument("--mb", type=int, default=1000, help="megabytes per row")
     parser.add_argument("--rows", type=int, help="only the first rows")
     parser.add_argument("--rounds", type=int, default=3, help="all brokers that often, and the medians")
     parser.add_argument("--only", nargs="*", help="only these brokers")
