@@ -18,6 +18,7 @@ use crate::{
     producer_state::AbortedTxn,
     segment::SegmentMeta,
     topic::Topic,
+    wal::frame::MAX_SEQUENCE,
 };
 
 const TOPIC: u8 = b't';
@@ -156,7 +157,7 @@ impl LogState {
 
     pub(crate) fn decode(input: &mut Bytes, version: u32) -> Option<Self> {
         let mut state = Self {
-            wal_from: take_u64(input)?,
+            wal_from: take_u64(input).filter(|from| *from <= MAX_SEQUENCE)?,
             ..Self::default()
         };
         for _ in 0..take_u32(input)? {

@@ -331,8 +331,8 @@ impl Verifier<'_> {
                     "its frames end here, but a later file goes on",
                 );
             }
-            if expected.is_some_and(|expected| expected != header.sequence) {
-                let reason = format!("the file before it, number {}, is missing", header.sequence - 1);
+            if let Some(expected) = expected.filter(|expected| *expected != header.sequence) {
+                let reason = format!("the file before it, number {expected}, is missing");
                 self.damage(&wal.path(), 0, reason);
             }
             expected = Some(header.sequence + 1);

@@ -34,6 +34,8 @@ pub(crate) const BATCH_PREFIX_BYTES: usize = 1 + 16 + 4 + 4;
 const MAGIC: u64 = u64::from_le_bytes(*b"MSTRMWAL");
 const VERSION: u32 = 1;
 const WITHOUT_FSYNC: u32 = 1;
+/// No log comes so far: what claims more was not written by one, and numbers behind it would overflow.
+pub(crate) const MAX_SEQUENCE: u64 = u64::MAX / 2;
 /// In the length of a frame. Files are far smaller.
 const BEGINS_WRITE: u32 = 1 << 31;
 
@@ -73,11 +75,12 @@ impl FileHeader {
         if take_u64(&mut input)? != MAGIC || take_u32(&mut input)? != VERSION {
             return None;
         }
-        Some(Self {
+        let header = Self {
             without_fsync: take_u32(&mut input)? & WITHOUT_FSYNC != 0,
             sequence: take_u64(&mut input)?,
             salt: take_u64(&mut input)?,
-        })
+        };
+        (header.sequence <= MAX_SEQUENCE).then_some(header)
     }
 
     /// Of bytes that were written and are no header: what it was if one flipped bit tells, and else with the salt that it
@@ -336,6 +339,23 @@ mod tests {
 
     fn flat(frame: Frame, salt: u64) -> Bytes {
         Bytes::from(frame.seal(salt, false).concat())
+    }
+
+    #[test]
+    fn a_file_with_a_number_that_no_log_reaches_is_damaged() {
+        let header = |sequence| FileHeader {
+            sequence,
+            salt: 7,
+            without_fsync: false,
+        };
+        let last = header(MAX_SEQUENCE).encode();
+        assert_eq!(FileHeader::decode(&last), Some(header(MAX_SEQUENCE)));
+        for sequence in [MAX_SEQUENCE + 1, u64::MAX] {
+            let beyond = header(sequence).encode();
+            assert_eq!(FileHeader::decode(&beyond), None);
+            let damaged = FileHeader::damaged(&beyond).expect("it is not an unused file");
+            assert_eq!((damaged.was.salt, damaged.is_certain), (7, false));
+        }
     }
 
     #[test]
