@@ -103,21 +103,20 @@ impl Compression {
 
     /// The plain records as they come out of the codec, for who does not need them all at once.
     pub(super) fn pieces(self, packed: &[u8], limit: usize) -> Result<Pieces<'_>, BatchError> {
-        let plain: io::Result<Box<dyn BufRead>> = match self {
-            Self::None => Ok(Box::new(packed)),
-            Self::Gzip => Ok(Box::new(buffered(flate2::bufread::MultiGzDecoder::new(packed)))),
+        let failed = |error| self.failed(&error);
+        Ok(match self {
+            Self::None => Pieces::of(self, packed, limit),
+            Self::Gzip => Pieces::of(
+                self,
+                buffered(flate2::bufread::MultiGzDecoder::new(packed)),
+                limit,
+            ),
             Self::Snappy => {
-                snappy::decompress(packed, limit).map(|plain| Box::new(io::Cursor::new(plain)) as Box<_>)
+                let plain = snappy::decompress(packed, limit).map_err(failed)?;
+                Pieces::of(self, io::Cursor::new(plain), limit)
             }
-            Self::Lz4 => Ok(Box::new(lz4_flex::frame::FrameDecoder::new(packed))),
-            Self::Zstd => zstd_decoder(packed).map(|decoder| Box::new(buffered(decoder)) as Box<_>),
-        };
-        Ok(Pieces {
-            plain: plain.map_err(|error| self.failed(&error))?,
-            codec: self,
-            limit,
-            seen_bytes: 0,
-            piece_bytes: 0,
+            Self::Lz4 => Pieces::of(self, lz4_flex::frame::FrameDecoder::new(packed), limit),
+            Self::Zstd => Pieces::of(self, buffered(zstd_decoder(packed).map_err(failed)?), limit),
         })
     }
 
@@ -139,11 +138,10 @@ pub(super) struct Pieces<'a> {
 }
 
 impl<'a> Pieces<'a> {
-    #[cfg(test)]
-    pub(super) fn of(plain: impl BufRead + 'a, limit: usize) -> Self {
+    pub(super) fn of(codec: Compression, plain: impl BufRead + 'a, limit: usize) -> Self {
         Self {
             plain: Box::new(plain),
-            codec: Compression::None,
+            codec,
             limit,
             seen_bytes: 0,
             piece_bytes: 0,

@@ -137,13 +137,10 @@ impl Fields<'_> {
     }
 }
 
-/// Splits a length and that many bytes off the front. The outer `None` is malformed, the inner one is null.
+/// Splits a length and that many bytes off the front, see [`varint::sized_at`].
 fn take_sized<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
-    let length = varint::read(rest)?;
-    if length == -1 {
-        return Some(None);
-    }
-    let (bytes, after) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-    *rest = after;
-    Some(Some(bytes))
+    let mut at = 0;
+    let sized = varint::sized_at(rest, &mut at)?;
+    *rest = &rest[at..];
+    Some(sized)
 }

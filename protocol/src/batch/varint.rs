@@ -32,6 +32,23 @@ pub(super) fn read_at(bytes: &[u8], at: &mut usize) -> Option<i64> {
     read_long(bytes, at)
 }
 
+/// Reads a length and that many bytes at a position, and moves it past them. The outer `None` is malformed, the inner one is
+/// null.
+#[inline]
+pub(super) fn sized_at<'a>(bytes: &'a [u8], at: &mut usize) -> Option<Option<&'a [u8]>> {
+    let length = read_at(bytes, at)?;
+    if length == -1 {
+        return Some(None);
+    }
+    let begin = *at;
+    let length = usize::try_from(length).ok()?;
+    if length > bytes.len() - begin {
+        return None;
+    }
+    *at = begin + length;
+    Some(Some(&bytes[begin..*at]))
+}
+
 fn read_long(bytes: &[u8], at: &mut usize) -> Option<i64> {
     let mut zigzag = 0_u64;
     for (index, byte) in bytes[*at..].iter().take(MAX_BYTES).enumerate() {

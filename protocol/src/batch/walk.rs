@@ -94,7 +94,7 @@ impl<F: FnMut(RecordFacts) -> Result<(), BatchError>> Walk<'_, F> {
         for index in first..self.header.records_count {
             self.index = index;
             let mut at = 0;
-            let Some(Some(body)) = sized(plain, &mut at) else {
+            let Some(Some(body)) = varint::sized_at(plain, &mut at) else {
                 return Ok(());
             };
             let (delta, has_key) =
@@ -179,8 +179,8 @@ fn validate_record(body: &[u8], offset_delta: i64) -> Result<(i64, bool), &'stat
     if varint::read_at(body, at).ok_or("offset")? != offset_delta {
         return Err("its offset is not the next one");
     }
-    let key = sized(body, at).ok_or("key")?;
-    sized(body, at).ok_or("value")?;
+    let key = varint::sized_at(body, at).ok_or("key")?;
+    varint::sized_at(body, at).ok_or("value")?;
     let headers = varint::read_at(body, at).ok_or("header count")?;
     if headers != 0 {
         walk_headers(body, at, headers)?;
@@ -197,29 +197,13 @@ fn walk_headers(body: &[u8], at: &mut usize, count: i64) -> Result<(), &'static 
         return Err("header count is wrong");
     }
     for _ in 0..count {
-        let name = sized(body, at)
+        let name = varint::sized_at(body, at)
             .ok_or("header name")?
             .ok_or("header name is null")?;
         std::str::from_utf8(name).map_err(|_| "header name is not UTF-8")?;
-        sized(body, at).ok_or("header value")?;
+        varint::sized_at(body, at).ok_or("header value")?;
     }
     Ok(())
-}
-
-/// A length and that many bytes. The outer `None` is malformed, the inner one is null.
-#[inline]
-fn sized<'a>(bytes: &'a [u8], at: &mut usize) -> Option<Option<&'a [u8]>> {
-    let length = varint::read_at(bytes, at)?;
-    if length == -1 {
-        return Some(None);
-    }
-    let begin = *at;
-    let length = usize::try_from(length).ok()?;
-    if length > bytes.len() - begin {
-        return None;
-    }
-    *at = begin + length;
-    Some(Some(&bytes[begin..*at]))
 }
 
 #[cfg(test)]
@@ -267,7 +251,11 @@ mod tests {
         piece_bytes: usize,
     ) -> (Vec<RecordFacts>, Result<(), BatchError>) {
         let mut seen = Vec::new();
-        let pieces = Pieces::of(BufReader::with_capacity(piece_bytes, plain), usize::MAX);
+        let pieces = Pieces::of(
+            Compression::None,
+            BufReader::with_capacity(piece_bytes, plain),
+            usize::MAX,
+        );
         let end = walk(header, pieces, |record| {
             seen.push(record);
             Ok(())

@@ -26,6 +26,7 @@ def floors(folder):
                 lambda s: receive(s, here / "newer", here / "log"), send
             ),
             "sendfile of what is in the page cache": cpu(lambda s: send_file(s, here / "new"), discard),
+            "send the same MB of memory again and again": cpu(send, discard),
         }
 
 
